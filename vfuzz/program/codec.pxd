@@ -5,7 +5,7 @@
 A program is a row of records of `record_size` bytes:
 
     record 0    the boot record: its arguments, packed, little endian, in declaration order
-    record 1..  one op each: byte 0 kind, byte 1 prop, then its arguments, packed likewise, rest zero
+    record 1..  one op each: byte 0 kind, byte 1 prop, then its arguments, packed so, rest zero
 
 The prop byte (the `fail` property): bits 0-4 nth (0 none, 1..31), bits 5-6 class of fault site
 (0 any, 1 alloc, 2 map, 3 add), bit 7 all. With nth 0 the whole byte is 0.

@@ -6,7 +6,7 @@ enums:
 
     OP_<OP>                   kind of an op; N_OPS
     BOOT_<ARG>, <OP>_<ARG>    place of an argument in vf_program.boot or vf_op.arg
-    <OWNER>_<ARG>_<NAME>      value of an enum's name, or bit (1 << i) of a flag; OWNER: an op or BOOT
+    <OWNER>_<ARG>_<NAME>      value of an enum's name, or bit (1 << i) of a flag; OWNER: op or BOOT
     CHECK_<ID>, N_CHECKS      place in CHECKS
     QUIRK_<ID>, N_QUIRKS      place in QUIRKS
     ERA_<NAME>, N_ERAS        place in ERAS

@@ -2,8 +2,8 @@
 """The declaration from which everything about a target's programs is derived.
 
 A target declares one `Schema`: the arguments of its boot record and its ops. The binary codec, the
-text form, the generator, the mutator, the strategies and the constants of the compiled code all read
-it.
+text form, the generator, the mutator, the strategies and the constants of the compiled code all
+read it.
 
 The plain Python form of a program is `ProgramData`: tuples of integers, hashable, comparable, with
 no reference to a schema. Every function that needs names takes the schema beside it.
@@ -113,7 +113,7 @@ class Arg:
         if self.kind not in KINDS:
             raise ValueError(f"{what}: kind {self.kind!r} is not one of {', '.join(KINDS)}")
         if self.role not in ROLES:
-            raise ValueError(f"{what}: role {self.role!r} is not '' or one of {', '.join(ROLES[1:])}")
+            raise ValueError(f"{what}: role {self.role!r} is not '' or {' or '.join(ROLES[1:])}")
         if self.width not in (None, 1, 2, 4):
             raise ValueError(f"{what}: width {self.width!r} is not 1, 2 or 4 bytes")
         if isinstance(self.names, str):

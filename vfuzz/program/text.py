@@ -61,7 +61,7 @@ class ParseError(ValueError):
         )
 
 
-# ---------------------------------------------------------------------------------------- printing
+# -------- printing
 
 
 def format_value(arg: Arg, value: int) -> str:
@@ -115,7 +115,7 @@ def format(schema: Schema, program: ProgramData) -> str:
     return "\n".join(lines) + "\n"
 
 
-# ----------------------------------------------------------------------------------------- parsing
+# -------- parsing
 
 
 class _Token(NamedTuple):

@@ -89,7 +89,7 @@ class Compiler:
 
 
 def build_kind(env: Mapping[str, str] = os.environ) -> str:
-    """The kind of build that ``VFUZZ_BUILD`` asks for, "fuzz" when unset; CompilerError if unknown."""
+    """The kind that ``VFUZZ_BUILD`` asks for, "fuzz" when unset; CompilerError if unknown."""
     kind = env.get("VFUZZ_BUILD") or "fuzz"
     if kind not in KINDS:
         raise CompilerError(f"VFUZZ_BUILD={kind}: no such kind of build; use {', '.join(KINDS)}")

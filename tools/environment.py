@@ -121,7 +121,8 @@ def install_command() -> None:
     if _is_up_to_date("install", inputs) and (VENV / "bin" / "vfuzz").exists():
         return
     command = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
-    env = {**os.environ, "VFUZZ_BUILD": "none"}
+    # Without the warning that an editable install is one.
+    env = {**os.environ, "VFUZZ_BUILD": "none", "PYTHONWARNINGS": "ignore"}
     _run([PYTHON, *command, "--editable", "."], env=env)
     _stamp("install", inputs)
 

@@ -270,9 +270,7 @@ class _Line:
             name = self.expect("word", "'(' or ','", f"write {owner}(argument=value, ...)")
             place = by_name.get(name.text)
             if place is None:
-                self.fail(
-                    name, f"{owner} has no argument {name.text!r}", _near(name.text, by_name)
-                )
+                self.fail(name, f"{owner} has no argument {name.text!r}", _near(name.text, by_name))
             if name.text in given:
                 self.fail(name, f"{name.text!r} is given twice", "keep one of the two")
             given.add(name.text)
@@ -312,13 +310,13 @@ class _Line:
             self.fail(token, f"expected a value, found {_shown(token)}", _describe(arg))
         if arg.kind == "bool" and token.text in ("false", "true"):
             return int(token.text == "true")
-        if arg.kind in ("enum", "flags"):
-            if token.text not in arg.names:
-                hint = _near(token.text, (name for name in arg.names if name))
-                self.fail(token, f"{arg.name} has no value {token.text!r}", hint)
-            place = arg.names.index(token.text)
-            return 1 << place if arg.kind == "flags" else place
-        self.fail(token, f"{arg.name} has no names, found {token.text!r}", _describe(arg))
+        if arg.kind not in ("enum", "flags"):
+            self.fail(token, f"{arg.name} has no names, found {token.text!r}", _describe(arg))
+        if token.text not in arg.names:
+            hint = _near(token.text, (name for name in arg.names if name))
+            self.fail(token, f"{arg.name} has no value {token.text!r}", hint)
+        place = arg.names.index(token.text)
+        return 1 << place if arg.kind == "flags" else place
 
     # -- the fail property
 

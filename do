@@ -37,7 +37,8 @@ find_python() {
 }
 
 set_up() {
-    "$(find_python)" tools/environment.py "$@"
+    python=$(find_python)
+    "$python" tools/environment.py "$@"
 }
 
 cd "$(dirname "$0")"
@@ -93,7 +94,7 @@ dist)
     ;;
 clean)
     rm -rf "${VFUZZ_VENV:-.venv}" build dist ./*.egg-info .pytest_cache .ruff_cache .hypothesis
-    find vfuzz tests tools bench harnesses \( -name '*.so' -o -name _gen.pxi \) -delete 2>/dev/null || :
+    find vfuzz \( -name '*.so' -o -name _gen.pxi \) -delete
     find . -name __pycache__ -prune -exec rm -rf {} +
     ;;
 help | -h | --help)

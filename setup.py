@@ -46,7 +46,7 @@ def extensions() -> list[Extension]:
     sources = sorted(path.relative_to(ROOT) for path in (ROOT / "vfuzz").rglob("*.pyx"))
     found = [Extension(".".join(path.with_suffix("").parts), [str(path)]) for path in sources]
     if (ROOT / "vfuzz/program/preload.c").exists():
-        found.append(Extension(PRELOAD, ["vfuzz/program/preload.c"]))
+        found.append(Extension(PRELOAD, ["vfuzz/program/preload.c"], libraries=["dl"]))
     return found
 
 
@@ -137,6 +137,9 @@ class build_ext(_build_ext):
         for extension in self.extensions:
             instrumented = is_instrumented(extension.name)
             extension.extra_compile_args = coverage[instrumented]
+            if extension.name == PRELOAD:
+                # LD_PRELOAD brings it into the dynamic linker's hands before any sanitizer is up.
+                extension.extra_compile_args = [*coverage[False], "-fno-sanitize=all"]
             extension.extra_objects = stub if instrumented else []
             extension.define_macros = [
                 ("VFUZZ_INSTRUMENTED", str(int(instrumented and bool(coverage[True])))),

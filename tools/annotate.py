@@ -35,10 +35,10 @@ def annotate(
 
     def save_all(writer, source_filename, target_filename, coverage_xml=None):
         """Stands in for AnnotationCCodeWriter.save_annotation: a page for every source seen."""
-        for name, lines in sorted(writer.code.items()):
-            source = Path(name).resolve()
+        for name, lines in writer.code.items():
+            source = Path(name or "/").resolve()
             if root not in source.parents:
-                continue  # one of Cython's own Includes
+                continue  # code of Cython's own
             page = folder / f"{source.relative_to(root)}.html"
             if page in pages:
                 continue  # this function is called again for some of the included files

@@ -53,25 +53,26 @@ fuzz)
     ;;
 test)
     set_up --group test fuzz
-    exec "$bin/python" -m pytest -m "not slow and not quality" "$@"
+    exec "$bin/python" -m pytest -m "not slow and not quality and not asan" "$@"
     ;;
 test-slow)
     set_up --group test fuzz
-    exec "$bin/python" -m pytest -m "slow or quality" "$@"
+    exec "$bin/python" -m pytest -m "(slow or quality) and not asan" "$@"
     ;;
 asan)
     set_up --group test fuzz asan
-    # Not `python -m pytest`, which would put this folder, and the fuzz build in it, first.
+    # `-p vfuzz` imports it from build/asan before pytest puts this folder, and with it the fuzz
+    # build, in front of the search path; `python -m pytest` would do that at once.
     library=$("$bin/python" -c 'import atheris; print(atheris.path())')/asan_with_fuzzer.so
     PYTHONPATH="$PWD/build/asan" LD_PRELOAD=$library \
         ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
-        exec "$bin/pytest" tests/asan "$@"
+        exec "$bin/pytest" -p vfuzz -m asan tests/asan "$@"
     ;;
 smoke)
     set_up fuzz
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
-    for target in $("$bin/python" -c 'import vfuzz; print(*vfuzz.targets())'); do
+    for target in $("$bin/python" -c 'import vfuzz; print(*(t.name for t in vfuzz.targets()))'); do
         "$bin/vfuzz" run "$target" --runs 200000 --seed 1 --work "$work/$target" "$@"
     done
     ;;

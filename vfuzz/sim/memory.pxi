@@ -1,0 +1,609 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Simulated memory: frames with holders of references, written extents, buffers, page_frag, kmalloc.
+
+A *frame* is one allocation: a page, a compound page, an skb head chunk or a kmalloc object. Its
+address is `frame << ADDR_SHIFT | offset`, so between any two allocations lies a red zone, and an
+address says what it points into. Frames are never reused within a program (quarantine), so an
+access after the release is always seen.
+
+Bytes are not stored. A frame keeps *extents*: which origin wrote which range, and what it wrote
+there (an origin is one device write, or the CPU). That is enough to prove that delivered bytes are
+exactly the device's bytes, and makes a copy as cheap as a list node. Header values, which decide
+things, are kept with the origin.
+
+A *buffer* is a range that the driver carved out of a frame: [a_start, a_end) the allocation,
+[p_start, p_end) what it posted to the device.
+
+Every reference has a holder (H_*): the books say who holds what, and `H_DRV`, the driver's own
+hands, must be empty after every op.
+"""
+
+cdef enum:
+    PAGE_SIZE = 4096
+    ADDR_SHIFT = 20
+    ADDR_MASK = (1 << 20) - 1
+
+    FRAMES_MAX = 4096           # allocations in one program; more is an ordinary -ENOMEM
+    EXTENTS_MAX = 8192
+    BUFS_MAX = 4096
+    ORIGINS_MAX = 1024
+
+    H_DRV = 0                   # in the driver's hands: local to the running function
+    H_RING = 1                  # posted: the device owns it
+    H_FRAG = 2                  # a page_frag allocator's own reference
+    H_SKB = 3                   # head or fragment of an skb
+    H_LIST = 4                  # a driver's private free list (rq->pages)
+    H_DMA = 5                   # a DMA record's own reference
+    H_KERNEL = 6                # kmalloc owner
+    N_HOLDERS = 7
+
+    F_PAGE = 0                  # kinds of frames
+    F_HEAD = 1
+    F_KMALLOC = 2
+
+    B_GONE = 0                  # states of a buffer
+    B_DRV = 1
+    B_RING = 2
+    B_SKB = 3
+
+    ORIGIN_CPU = 1              # origin 0: never written
+
+cdef struct Frame:
+    uint32_t refcount
+    uint32_t size               # bytes
+    uint16_t hold[N_HOLDERS]
+    uint8_t kind
+    uint8_t live
+    uint8_t carved              # buffers were carved out of it: what lies in none is released
+    int32_t private             # page->private as big mode uses it: next frame of the chain, 0 ends
+    int32_t extents             # first extent, sorted by start; 0 none
+    int32_t extent_last
+    int32_t bufs                # first buffer; 0 none
+    int32_t n_maps              # live DMA mappings of it
+    int32_t rec                 # DMA record stored at its start (premapped chunks), 0 none
+
+cdef struct Extent:
+    uint32_t start
+    uint32_t end
+    int32_t origin
+    uint32_t at                 # offset inside what the origin wrote
+    int32_t next
+    bint unsynced               # lies in the bounce buffer: the CPU does not see it yet
+
+cdef struct Buf:
+    int32_t frame
+    uint32_t a_start
+    uint32_t a_end
+    uint32_t p_start
+    uint32_t p_end
+    uint8_t state
+    uint8_t queue
+    int32_t origin              # device write that completed it, 0 none
+    int32_t owner               # skb that owns it in state B_SKB
+    int32_t next                # in its frame
+
+cdef struct Memory:
+    int n_frames                # frame 0 is NULL
+    int n_extents
+    int n_bufs
+    int n_origins
+    int32_t drv_refs            # references in the driver's hands, all frames
+    bint exhausted              # some arena ran out in this program: failures are ours
+    int32_t cur_buf             # the buffer last looked up: reads come in runs
+
+cdef Memory M
+cdef Frame M_frames[FRAMES_MAX]
+cdef Extent M_extents[EXTENTS_MAX]
+cdef Buf M_bufs[BUFS_MAX]
+
+
+cdef inline void memory_reset() noexcept nogil:
+    """Empty memory: cost independent of what the last program used, since use initialises."""
+    M.n_frames = 1
+    M.n_extents = 1
+    M.n_bufs = 1
+    M.n_origins = 2
+    M.drv_refs = 0
+    M.exhausted = False
+    M.cur_buf = 0
+
+
+cdef inline uint64_t addr_of(int frame, uint32_t offset) noexcept nogil:
+    return (<uint64_t>frame << ADDR_SHIFT) | offset
+
+
+cdef inline int frame_of(uint64_t addr) noexcept nogil:
+    """virt_to_head_page(): the frame that an address points into."""
+    return <int>(addr >> ADDR_SHIFT)
+
+
+cdef inline uint32_t offset_of(uint64_t addr) noexcept nogil:
+    return <uint32_t>(addr & ADDR_MASK)
+
+
+cdef inline const char* frame_kind(int f) noexcept nogil:
+    return (b"page" if M_frames[f].kind == F_PAGE else
+            b"skb head" if M_frames[f].kind == F_HEAD else b"kmalloc")
+
+
+# ---- allocation and references -----------------------------------------------------------------
+
+cdef int frame_new(int kind, uint32_t size, int holder, site_t site) noexcept nogil:
+    """A fresh frame with one reference held by `holder`; 0 when the arena is exhausted."""
+    cdef int f
+    cdef Frame* p
+    if unlikely(M.n_frames >= FRAMES_MAX):
+        M.exhausted = True
+        return 0
+    f = M.n_frames
+    M.n_frames += 1
+    p = &M_frames[f]
+    memset(p, 0, sizeof(Frame))
+    p.refcount = 1
+    p.size = size
+    p.kind = <uint8_t>kind
+    p.live = True
+    p.hold[holder] = 1
+    if holder == H_DRV:
+        M.drv_refs += 1
+    ev(b"alloc", frame_kind(f), f, size, holder, site)
+    return f
+
+
+cdef int alloc_pages(int order, int holder, site_t site) noexcept nogil:
+    """alloc_pages(): a compound page of 4096 << order bytes, or 0. A fault site (alloc)."""
+    if fault(FAULT_ALLOC, site):
+        return 0
+    return frame_new(F_PAGE, <uint32_t>PAGE_SIZE << order, holder, site)
+
+
+cdef uint64_t kmalloc(uint32_t size, site_t site) noexcept nogil:
+    """kmalloc(): address of a new object of `size` bytes, or 0. A fault site (alloc)."""
+    cdef int f
+    if fault(FAULT_ALLOC, site):
+        return 0
+    f = frame_new(F_KMALLOC, size, H_KERNEL, site)
+    return addr_of(f, 0) if f else 0
+
+
+cdef inline void check_live(int f, site_t site) noexcept nogil:
+    """S1: no access to an object after its release (nor to what never was one)."""
+    if unlikely(f <= 0 or f >= M.n_frames):
+        violation(CHECK_S1, site, b"address", f, b"wild address: there is no frame %lld", f, 0, 0)
+    if unlikely(not M_frames[f].live):
+        violation(CHECK_S1, site, frame_kind(f), f, b"access to frame %lld after its release",
+                  f, 0, 0)
+
+
+cdef inline void get_page(int f, int holder, site_t site) noexcept nogil:
+    """get_page() in the name of `holder`."""
+    check_live(f, site)
+    M_frames[f].refcount += 1
+    M_frames[f].hold[holder] += 1
+    if holder == H_DRV:
+        M.drv_refs += 1
+    ev(b"get", frame_kind(f), f, holder, M_frames[f].refcount, site)
+
+
+cdef void frame_release(int f, site_t site) noexcept nogil:
+    """The last reference is gone."""
+    cdef Frame* p = &M_frames[f]
+    cdef int b = p.bufs
+    if unlikely(p.n_maps != 0):
+        violation(CHECK_S24, site, frame_kind(f), f,
+                  b"frame %lld released with %lld live DMA mappings", f, p.n_maps, 0)
+    while b:
+        step(b"frame_release:bufs")
+        if unlikely(M_bufs[b].state == B_RING):
+            violation(CHECK_S1, site, b"buffer", b,
+                      b"frame %lld released while buffer %lld is posted to the device", f, b, 0)
+        M_bufs[b].state = B_GONE
+        b = M_bufs[b].next
+    p.live = False
+    ev(b"free", frame_kind(f), f, 0, 0, site)
+
+
+cdef inline void put_page(int f, int holder, site_t site) noexcept nogil:
+    """put_page() in the name of `holder`. S1 after release, S3 without a reference to give."""
+    cdef Frame* p
+    check_live(f, site)
+    p = &M_frames[f]
+    if unlikely(p.hold[holder] == 0):
+        violation(CHECK_S3, site, frame_kind(f), f,
+                  b"put of frame %lld by a holder (%lld) that has no reference, refcount %lld",
+                  f, holder, p.refcount)
+    p.hold[holder] -= 1
+    p.refcount -= 1
+    if holder == H_DRV:
+        M.drv_refs -= 1
+    ev(b"put", frame_kind(f), f, holder, p.refcount, site)
+    if p.refcount == 0:
+        frame_release(f, site)
+
+
+cdef inline void move_ref(int f, int source, int target, site_t site) noexcept nogil:
+    """A reference changes hands: from holder `source` to `target`."""
+    cdef Frame* p
+    check_live(f, site)
+    p = &M_frames[f]
+    if unlikely(p.hold[source] == 0):
+        violation(CHECK_S3, site, frame_kind(f), f,
+                  b"frame %lld handed on by a holder (%lld) that has no reference, refcount %lld",
+                  f, source, p.refcount)
+    p.hold[source] -= 1
+    p.hold[target] += 1
+    M.drv_refs += <int>(target == H_DRV) - <int>(source == H_DRV)
+    ev(b"move", frame_kind(f), f, source, target, site)
+
+
+cdef inline void kfree(uint64_t addr, site_t site) noexcept nogil:
+    """kfree(); of NULL nothing."""
+    if addr:
+        put_page(frame_of(addr), H_KERNEL, site)
+
+
+# ---- written bytes -----------------------------------------------------------------------------
+
+cdef inline int extent_new(uint32_t start, uint32_t end, int origin, uint32_t at, bint unsynced,
+                           site_t site) noexcept nogil:
+    cdef int e
+    if unlikely(M.n_extents >= EXTENTS_MAX):
+        # the arena bounds one program's work; running out ends it like any other exhausted budget
+        violation(CHECK_S45, b"extent_new:exhausted", b"op", W.op,
+                  b"more than %lld written extents in one program", EXTENTS_MAX, 0, 0)
+    e = M.n_extents
+    M.n_extents += 1
+    M_extents[e].start = start
+    M_extents[e].end = end
+    M_extents[e].origin = origin
+    M_extents[e].at = at
+    M_extents[e].next = 0
+    M_extents[e].unsynced = unsynced
+    return e
+
+
+cdef void extent_write(int f, uint32_t start, uint32_t end, int origin, uint32_t at,
+                       bint unsynced, site_t site) noexcept nogil:
+    """Record that `origin` wrote its bytes from `at` on to [start, end) of frame f.
+
+    What lay there before is trimmed, split or dropped.
+    """
+    cdef Frame* p = &M_frames[f]
+    cdef int new, prev = 0, cur, tail
+    cdef Extent* x
+    if start >= end:
+        return
+    if p.extent_last and M_extents[p.extent_last].end <= start:
+        # the common case: a chunk fills from low to high
+        new = extent_new(start, end, origin, at, unsynced, site)
+        M_extents[p.extent_last].next = new
+        p.extent_last = new
+        return
+    cur = p.extents
+    while cur and M_extents[cur].end <= start:
+        step(site)
+        prev = cur
+        cur = M_extents[cur].next
+    new = extent_new(start, end, origin, at, unsynced, site)
+    if cur and M_extents[cur].start < start:
+        # cur begins before: keep its front part, and its back part where it reaches beyond
+        x = &M_extents[cur]
+        if x.end > end:
+            tail = extent_new(end, x.end, x.origin, x.at + (end - x.start), x.unsynced, site)
+            M_extents[tail].next = x.next
+            if p.extent_last == cur:
+                p.extent_last = tail
+            x.next = tail
+        x.end = start
+        prev = cur
+        cur = x.next
+    while cur and M_extents[cur].end <= end:
+        step(site)
+        cur = M_extents[cur].next
+    if cur and M_extents[cur].start < end:
+        x = &M_extents[cur]
+        x.at += end - x.start
+        x.start = end
+    M_extents[new].next = cur
+    if prev:
+        M_extents[prev].next = new
+    else:
+        p.extents = new
+    if cur == 0:
+        p.extent_last = new
+
+
+cdef inline int extent_at(int f, uint32_t offset) noexcept nogil:
+    """First extent that ends after `offset`, 0 if none: covers it, or is the next one behind."""
+    cdef int cur = M_frames[f].extents
+    while cur and M_extents[cur].end <= offset:
+        cur = M_extents[cur].next
+    return cur
+
+
+cdef void extents_sync(int f, uint32_t start, uint32_t end, site_t site) noexcept nogil:
+    """dma sync for CPU of [start, end): bounced bytes become visible."""
+    cdef int cur = extent_at(f, start)
+    cdef uint32_t s, e
+    cdef int origin
+    cdef uint32_t at
+    while cur and M_extents[cur].start < end:
+        step(site)
+        if M_extents[cur].unsynced:
+            s = max(M_extents[cur].start, start)
+            e = min(M_extents[cur].end, end)
+            if s == M_extents[cur].start and e == M_extents[cur].end:
+                M_extents[cur].unsynced = False
+            else:
+                origin = M_extents[cur].origin
+                at = M_extents[cur].at + (s - M_extents[cur].start)
+                extent_write(f, s, e, origin, at, False, site)
+                cur = extent_at(f, e)
+                continue
+        cur = M_extents[cur].next
+
+
+# ---- buffers -----------------------------------------------------------------------------------
+
+cdef inline int buf_at(int f, uint32_t offset) noexcept nogil:
+    """The buffer of frame f whose allocation holds `offset`, or 0."""
+    cdef int b = M.cur_buf
+    if (b and M_bufs[b].frame == f and M_bufs[b].a_start <= offset < M_bufs[b].a_end
+            and M_bufs[b].state != B_GONE):
+        return b
+    b = M_frames[f].bufs
+    while b:
+        if M_bufs[b].a_start <= offset < M_bufs[b].a_end:
+            M.cur_buf = b
+            return b
+        b = M_bufs[b].next
+    return 0
+
+
+cdef int buf_new(int f, uint32_t start, uint32_t end, site_t site) noexcept nogil:
+    """Carve [start, end) out of frame f for a buffer in the driver's hands; 0 when exhausted.
+
+    S6: inside the frame. S9: disjoint from every other live buffer.
+    """
+    cdef int b
+    cdef int other
+    check_live(f, site)
+    if unlikely(end > M_frames[f].size or start >= end):
+        violation(CHECK_S6, site, frame_kind(f), f,
+                  b"buffer [%lld, %lld) does not fit its allocation of %lld bytes", start, end,
+                  M_frames[f].size)
+    other = M_frames[f].bufs
+    while other:
+        step(b"buf_new:overlap")
+        if unlikely(M_bufs[other].a_start < end and start < M_bufs[other].a_end):
+            violation(CHECK_S9, site, b"buffer", other,
+                      b"new buffer [%lld, %lld) overlaps live buffer %lld", start, end, other)
+        other = M_bufs[other].next
+    if unlikely(M.n_bufs >= BUFS_MAX):
+        M.exhausted = True
+        return 0
+    b = M.n_bufs
+    M.n_bufs += 1
+    M_bufs[b].frame = f
+    M_bufs[b].a_start = start
+    M_bufs[b].a_end = end
+    M_bufs[b].p_start = start
+    M_bufs[b].p_end = start
+    M_bufs[b].state = B_DRV
+    M_bufs[b].queue = 0
+    M_bufs[b].origin = 0
+    M_bufs[b].owner = 0
+    M_bufs[b].next = M_frames[f].bufs
+    M_frames[f].bufs = b
+    M_frames[f].carved = True
+    return b
+
+
+cdef void buf_drop(int f, int b, site_t site) noexcept nogil:
+    """The range of buffer b is free again: unlink it from its frame."""
+    cdef int cur = M_frames[f].bufs
+    cdef int prev = 0
+    while cur and cur != b:
+        step(site)
+        prev = cur
+        cur = M_bufs[cur].next
+    if cur == 0:
+        return
+    if prev:
+        M_bufs[prev].next = M_bufs[b].next
+    else:
+        M_frames[f].bufs = M_bufs[b].next
+    M_bufs[b].state = B_GONE
+    if M.cur_buf == b:
+        M.cur_buf = 0
+
+
+cdef void bufs_drop_range(int f, uint32_t start, uint32_t end, site_t site) noexcept nogil:
+    """Free every buffer of frame f that an skb owned and that begins in [start, end)."""
+    cdef int b = M_frames[f].bufs
+    cdef int next
+    while b:
+        step(site)
+        next = M_bufs[b].next
+        if M_bufs[b].state == B_SKB and start < M_bufs[b].a_end and M_bufs[b].a_start < end:
+            buf_drop(f, b, site)
+        b = next
+
+
+cdef inline void put_buf(uint64_t addr, site_t site) noexcept nogil:
+    """put_page(virt_to_head_page(addr)) by the driver: its buffer at `addr` is given up."""
+    cdef int f = frame_of(addr)
+    cdef int b
+    check_live(f, site)
+    b = buf_at(f, offset_of(addr))
+    if unlikely(b != 0 and M_bufs[b].state != B_DRV):
+        violation(CHECK_S3, site, b"buffer", b,
+                  b"put of buffer %lld, which is not the driver's (state %lld)", b,
+                  M_bufs[b].state, 0)
+    if b:
+        ev(b"drop", b"buffer", b, f, M_bufs[b].a_start, site)
+        buf_drop(f, b, site)
+    put_page(f, H_DRV, site)
+
+
+# ---- access ------------------------------------------------------------------------------------
+
+cdef inline void cpu_write(uint64_t addr, uint32_t size, site_t site) noexcept nogil:
+    """CPU write of [addr, addr+size). S1 live, S5 inside the object, S26 not while posted."""
+    cdef int f = frame_of(addr)
+    cdef uint32_t offset = offset_of(addr)
+    cdef int b
+    check_live(f, site)
+    if unlikely(offset + size > M_frames[f].size):
+        violation(CHECK_S5, site, frame_kind(f), f,
+                  b"write of [%lld, %lld) beyond the object's %lld bytes", offset, offset + size,
+                  M_frames[f].size)
+    if M_frames[f].bufs:
+        b = buf_at(f, offset)
+        if unlikely(b != 0 and M_bufs[b].state == B_RING):
+            violation(CHECK_S26, site, b"buffer", b,
+                      b"CPU write at %lld of buffer %lld while the device owns it", offset, b, 0)
+        if unlikely(b != 0 and offset + size > M_bufs[b].a_end):
+            violation(CHECK_S5, site, b"buffer", b,
+                      b"write of [%lld, %lld) beyond buffer end %lld", offset, offset + size,
+                      M_bufs[b].a_end)
+    extent_write(f, offset, offset + size, ORIGIN_CPU, 0, False, site)
+
+
+cdef inline void check_read(uint64_t addr, uint32_t size, site_t site) noexcept nogil:
+    """CPU read of [addr, addr+size) of received data.
+
+    S1 live, S7 inside what was posted, S26 not while posted and not before the sync, S33 not in
+    front of what was posted (nothing ever writes there).
+    """
+    cdef int f = frame_of(addr)
+    cdef uint32_t offset = offset_of(addr)
+    cdef int b, e
+    check_live(f, site)
+    if unlikely(offset + size > M_frames[f].size):
+        violation(CHECK_S7, site, frame_kind(f), f,
+                  b"read of [%lld, %lld) beyond the object's %lld bytes", offset, offset + size,
+                  M_frames[f].size)
+    if M_frames[f].carved:
+        b = buf_at(f, offset)
+        if unlikely(b == 0):
+            violation(CHECK_S1, site, frame_kind(f), f,
+                      b"read at %lld, where no live buffer is: it was released", offset, 0, 0)
+        if unlikely(M_bufs[b].state == B_RING):
+            violation(CHECK_S26, site, b"buffer", b,
+                      b"CPU read at %lld of buffer %lld while the device owns it", offset, b, 0)
+        if unlikely(offset < M_bufs[b].p_start):
+            violation(CHECK_S33, site, b"buffer", b,
+                      b"read at %lld, before the posted range [%lld, %lld)", offset,
+                      M_bufs[b].p_start, M_bufs[b].p_end)
+        if unlikely(offset + size > M_bufs[b].p_end):
+            violation(CHECK_S7, site, b"buffer", b,
+                      b"read of [%lld, %lld) beyond the posted end %lld", offset, offset + size,
+                      M_bufs[b].p_end)
+    e = extent_at(f, offset)
+    while e and M_extents[e].start < offset + size:
+        step(site)
+        if unlikely(M_extents[e].unsynced):
+            violation(CHECK_S26, site, frame_kind(f), f,
+                      b"read of [%lld, %lld) before the DMA sync for CPU", offset, offset + size, 0)
+        e = M_extents[e].next
+
+
+cdef void cpu_copy(uint64_t target, uint64_t source, uint32_t size, site_t site) noexcept nogil:
+    """memcpy(): origins travel with the bytes; both sides are checked."""
+    cdef int f = frame_of(source)
+    cdef int g = frame_of(target)
+    cdef uint32_t offset = offset_of(source)
+    cdef uint32_t to = offset_of(target)
+    cdef uint32_t s, e
+    cdef int x
+    if size == 0:
+        return
+    check_read(source, size, site)
+    cpu_write(target, size, site)
+    x = extent_at(f, offset)
+    while x and M_extents[x].start < offset + size:
+        step(site)
+        s = max(M_extents[x].start, offset)
+        e = min(M_extents[x].end, offset + size)
+        extent_write(g, to + (s - offset), to + (e - offset), M_extents[x].origin,
+                     M_extents[x].at + (s - M_extents[x].start), False, site)
+        x = M_extents[x].next
+
+
+# ---- page_frag ---------------------------------------------------------------------------------
+
+cdef enum:
+    PAGE_FRAG_ORDER = 3         # SKB_FRAG_PAGE_ORDER: get_order(32768)
+
+cdef struct PageFrag:
+    int32_t page                # frame, 0 none
+    uint32_t offset
+    uint32_t size
+
+cdef bint M_high_order          # is the order-3 attempt enabled (net_high_order_alloc_disable off)?
+
+
+cdef bint skb_page_frag_refill(uint32_t size, PageFrag* pf, site_t site) noexcept nogil:
+    """skb_page_frag_refill(): make room for `size` bytes at pf.offset (net/core/sock.c).
+
+    A chunk whose only reference is the allocator's own starts again at 0; one without room is
+    given up for a fresh 32 KiB chunk, or one page where that fails. False: -ENOMEM.
+    """
+    if pf.page:
+        check_live(pf.page, site)
+        if M_frames[pf.page].refcount == 1:
+            pf.offset = 0
+            return True
+        if pf.offset + size <= pf.size:
+            return True
+        put_page(pf.page, H_FRAG, site)
+    pf.offset = 0
+    pf.page = 0
+    if M_high_order:
+        pf.page = alloc_pages(PAGE_FRAG_ORDER, H_FRAG, b"skb_page_frag_refill:high_order")
+        if pf.page:
+            pf.size = <uint32_t>PAGE_SIZE << PAGE_FRAG_ORDER
+            return True
+    pf.page = alloc_pages(0, H_FRAG, b"skb_page_frag_refill:page")
+    if pf.page:
+        pf.size = PAGE_SIZE
+        return True
+    return False
+
+
+cdef int page_frag_take(PageFrag* pf, uint32_t size, site_t site) noexcept nogil:
+    """Carve the next `size` bytes: one page reference for the driver, offset moves on.
+
+    Returns the buffer, 0 when the arena is exhausted (an ordinary -ENOMEM).
+    """
+    cdef int b = buf_new(pf.page, pf.offset, pf.offset + size, site)
+    if b == 0:
+        return 0
+    get_page(pf.page, H_DRV, site)
+    pf.offset += size
+    return b
+
+
+cdef void books_check(site_t site) noexcept nogil:
+    """After every op: nothing may be left in the driver's hands (S2, found where it happens)."""
+    cdef int f
+    if likely(M.drv_refs == 0):
+        return
+    for f in range(1, M.n_frames):
+        if M_frames[f].live and M_frames[f].hold[H_DRV]:
+            violation(CHECK_S2, site, frame_kind(f), f,
+                      b"frame %lld: the driver dropped %lld reference(s) on the floor in this op",
+                      f, M_frames[f].hold[H_DRV], 0)
+    violation(CHECK_S3, site, b"books", 0, b"the driver holds %lld references in total",
+              M.drv_refs, 0, 0)
+
+
+cdef void leak_check(site_t site) noexcept nogil:
+    """At quiescence every frame is released (S2); the holders tell who forgot it."""
+    cdef int f
+    for f in range(1, M.n_frames):
+        if unlikely(M_frames[f].live):
+            violation(CHECK_S2, site, frame_kind(f), f,
+                      b"frame %lld of %lld bytes still has %lld reference(s) at the end", f,
+                      M_frames[f].size, M_frames[f].refcount)

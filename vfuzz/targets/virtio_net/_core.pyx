@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""virtio-net-rx, compiled: the shared world, the driver's model, the device, the judge."""
+
+include "_gen.pxi"
+include "../../sim/world.pxi"
+include "../../sim/memory.pxi"
+include "../../sim/dma.pxi"
+include "../../sim/skb.pxi"
+include "../../sim/work.pxi"
+include "model/state.pxi"
+include "oracle.pxi"
+include "../../sim/virtqueue.pxi"
+include "model/buffers.pxi"
+include "model/receive.pxi"
+include "model/poll.pxi"
+include "model/lifecycle.pxi"
+include "device.pxi"
+
+from vfuzz.targets.virtio_net.checks import CHECKS
+from vfuzz.targets.virtio_net.ops import SCHEMA
+
+CHECK_IDS = tuple(check.id for check in CHECKS)
+
+
+# ---- the stack's ops ---------------------------------------------------------------------------
+
+cdef void op_consume(const vf_op* op) noexcept nogil:
+    cdef uint32_t n = 0
+    while S.n and n < op.arg[CONSUME_COUNT]:
+        step(b"op_consume:loop")
+        kfree_skb(stack_pop(), b"op_consume:free")
+        n += 1
+    obs(b"freed", n)
+
+
+cdef void op_forward() noexcept nogil:
+    """The oldest packet goes out again: linearised unless the device takes a frag_list, then turned
+    into a scatterlist of MAX_SKB_FRAGS + 2 entries (S14)."""
+    cdef int s, list, n
+    cdef Skb* p
+    if S.n == 0:
+        obs(b"sent", -1)
+        return
+    s = stack_pop()
+    p = skb_get(s, b"op_forward:skb")
+    if p.frag_list and not vi.fraglist:
+        # validate_xmit_skb(): skb_linearize()
+        if not pskb_pull_tail(s, p.data_len, b"op_forward:linearize"):
+            kfree_skb(s, b"op_forward:drop")
+            obs(b"sent", 0)
+            return
+    n = 1 + (skb_headlen(p) != 0) + p.nr_frags
+    list = p.frag_list
+    while list:
+        step(b"op_forward:list")
+        n += (skb_headlen(&K_skbs[list]) != 0) + K_skbs[list].nr_frags
+        list = K_skbs[list].next
+    if unlikely(n > MAX_SKB_FRAGS + 2):
+        violation(CHECK_S14, b"op_forward:sg", b"skb", s,
+                  b"%lld scatterlist entries for an array of %lld", n, MAX_SKB_FRAGS + 2, 0)
+    kfree_skb(s, b"op_forward:sent")
+    obs(b"sent", 1)
+
+
+cdef void op_stats() noexcept nogil:
+    """Queue statistics: what active queues report, and the base for the others. S43: totals grow."""
+    cdef int i
+    cdef uint64_t active = 0, base = 0
+    for i in range(vi.max_queue_pairs):
+        if i < vi.curr_queue_pairs:
+            active += vi_rq[i].stats.packets
+        else:
+            base += vi_rq[i].stats.packets
+    if quirk(QUIRK_F02):
+        # 001160ec8c59: the base claimed zero for queues out of use
+        base = 0
+    if unlikely(active + base < vi.base_packets):
+        violation(CHECK_S43, b"op_stats:total", b"vi", 0,
+                  b"total of packets fell from %lld to %lld", vi.base_packets, active + base, 0)
+    vi.base_packets = active + base
+    obs(b"packets", active + base)
+
+
+# ---- entry -------------------------------------------------------------------------------------
+
+cdef void normalise_boot() noexcept nogil:
+    """What feature negotiation makes of the offered bits."""
+    cdef uint32_t f = P.boot[BOOT_FEATURES]
+    if f & BOOT_FEATURES_RING_PACKED:
+        f |= BOOT_FEATURES_VERSION_1
+    if f & BOOT_FEATURES_MTU and P.boot[BOOT_MTU] < MIN_MTU:
+        f &= ~<uint32_t>BOOT_FEATURES_MTU
+    P.boot[BOOT_FEATURES] = f
+
+
+cdef void target_boot() noexcept nogil:
+    global M_high_order, frozen
+    normalise_boot()
+    memory_reset()
+    skb_reset()
+    virtqueues_reset()
+    dma_reset(feature(BOOT_FEATURES_ACCESS_PLATFORM), P.boot[BOOT_SWIOTLB])
+    oracle_reset(P.boot[BOOT_PROFILE] == BOOT_PROFILE_CONFORMING)
+    device_reset()
+    S.head = 0
+    S.n = 0
+    race_begin(0, 0)
+    M_high_order = not P.boot[BOOT_HIGH_ORDER_ALLOC_DISABLE]
+    frozen = False
+    virtnet_probe()
+    target_after_op()
+
+
+cdef void target_op(const vf_op* op) noexcept nogil:
+    cdef int kind = op.kind
+    race_begin(0, 0)
+    if frozen and kind != OP_RESTORE and kind != OP_CONSUME:
+        # suspended: neither user space nor softirqs nor the device (it was reset) run
+        obs(b"ret", -1)
+        return
+    if kind == OP_RX:
+        op_rx(op)
+    elif kind == OP_BURST:
+        op_burst(op)
+    elif kind == OP_USE:
+        op_use(op)
+    elif kind == OP_CONT:
+        op_cont(op)
+    elif kind == OP_BAD_USED:
+        op_bad_used(op)
+    elif kind == OP_IRQ:
+        op_irq(op)
+    elif kind == OP_KICKS:
+        op_kicks(op)
+    elif kind == OP_POLL:
+        obs(b"ret", napi_poll(<int>op.arg[POLL_QUEUE], <int>op.arg[POLL_BUDGET]))
+    elif kind == OP_BUSY_POLL:
+        obs(b"ret", napi_busy_poll(<int>op.arg[BUSY_POLL_QUEUE], <int>op.arg[BUSY_POLL_BUDGET]))
+    elif kind == OP_WORK:
+        obs(b"ret", run_refill(False))
+    elif kind == OP_OPEN:
+        race_begin(<int>op.arg[OPEN_RACE], <int>op.arg[OPEN_AT])
+        obs(b"ret", dev_open())
+    elif kind == OP_CLOSE:
+        race_begin(<int>op.arg[CLOSE_RACE], <int>op.arg[CLOSE_AT])
+        obs(b"ret", dev_close())
+    elif kind == OP_CHANNELS:
+        race_begin(<int>op.arg[CHANNELS_RACE], <int>op.arg[CHANNELS_AT])
+        obs(b"ret", virtnet_set_channels(<int>op.arg[CHANNELS_PAIRS]))
+    elif kind == OP_RESIZE:
+        race_begin(<int>op.arg[RESIZE_RACE], <int>op.arg[RESIZE_AT])
+        obs(b"ret", virtnet_set_ringparam(<uint32_t>1 << op.arg[RESIZE_RING_ORDER]))
+    elif kind == OP_FREEZE:
+        race_begin(<int>op.arg[FREEZE_RACE], <int>op.arg[FREEZE_AT])
+        obs(b"ret", virtnet_freeze())
+    elif kind == OP_RESTORE:
+        race_begin(<int>op.arg[RESTORE_RACE], <int>op.arg[RESTORE_AT])
+        obs(b"ret", virtnet_restore())
+    elif kind == OP_CONSUME:
+        op_consume(op)
+    elif kind == OP_FORWARD:
+        op_forward()
+    elif kind == OP_STATS:
+        op_stats()
+    unblock_refill()
+
+
+cdef void stall_check() noexcept nogil:
+    """S45: an interface that is up has a buffer posted, or something under way that will post one."""
+    cdef int i
+    cdef Vq* vq
+    if not vi.running or not vi.present or M.exhausted:
+        return
+    for i in range(vi.curr_queue_pairs):
+        vq = &V_vqs[i]
+        if (vq.in_flight == 0 and not vq.broken and vi_rq[i].napi.state == NAPI_IDLE
+                and not vi.refill.pending and not more_used(vq)):
+            violation(CHECK_S45, b"stall_check:empty", b"rq", i,
+                      b"queue %lld has no buffer posted and nothing will post one: reception stopped",
+                      i, 0, 0)
+
+
+cdef void target_after_op() noexcept nogil:
+    cdef int i
+    books_check(b"target_after_op:books")
+    for i in range(vi.max_queue_pairs):
+        if V_vqs[i].live:
+            vq_check(&V_vqs[i], i)
+            if unlikely(W.trace):
+                obs(b"num_free", V_vqs[i].num_free)
+                obs(b"rx_packets", vi_rq[i].stats.packets)
+                obs(b"rx_bytes", vi_rq[i].stats.bytes)
+                obs(b"rx_drops", vi_rq[i].stats.drops)
+    obs(b"rx_length_errors", vi.rx_length_errors)
+    obs(b"rx_frame_errors", vi.rx_frame_errors)
+    stall_check()
+
+
+cdef void target_shutdown() noexcept nogil:
+    """The device goes away, the stack lets go of what it has, and nothing may be left."""
+    race_begin(0, 0)
+    virtnet_remove()
+    while S.n:
+        step(b"target_shutdown:stack")
+        kfree_skb(stack_pop(), b"target_shutdown:free")
+    books_check(b"target_shutdown:books")
+    leak_check(b"target_shutdown:leak")
+    maps_leak_check(b"target_shutdown:maps")
+
+
+include "../../sim/entry.pxi"

@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The virtio-net device: what it writes into receive buffers, conforming or hostile."""
+
+cdef int dev_packet[QUEUES_MAX] # packet that `cont` continues, 0 none
+cdef int dev_n_packets
+
+
+cdef inline void device_reset() noexcept nogil:
+    global dev_n_packets
+    cdef int i
+    dev_n_packets = 1
+    for i in range(QUEUES_MAX):
+        dev_packet[i] = 0
+
+
+cdef inline int packet_new() noexcept nogil:
+    """A new packet; 0 when the arena is exhausted: the device then has nothing more to say."""
+    global dev_n_packets
+    cdef int k
+    if dev_n_packets >= ORIGINS_MAX:
+        return 0
+    k = dev_n_packets
+    dev_n_packets += 1
+    memset(&J_packets[k], 0, sizeof(Packet))
+    return k
+
+
+cdef inline int origin_new(int queue, int packet, bint first) noexcept nogil:
+    cdef int o
+    if M.n_origins >= ORIGINS_MAX:
+        return 0
+    o = M.n_origins
+    M.n_origins += 1
+    memset(&J_origins[o], 0, sizeof(Origin))
+    J_origins[o].first = first
+    J_origins[o].queue = <uint8_t>queue
+    J_origins[o].packet = packet
+    J_origins[o].index = J_packets[packet].n
+    J_packets[packet].n += 1
+    return o
+
+
+cdef inline void put_u16(uint8_t* p, uint32_t value) noexcept nogil:
+    p[0] = <uint8_t>value
+    p[1] = <uint8_t>(value >> 8)
+
+
+cdef uint8_t gso_raw(uint32_t type) noexcept nogil:
+    """The header byte of an RX_GSO_TYPE_* name."""
+    if type == RX_GSO_TYPE_TCPV4:
+        return HDR_GSO_TCPV4
+    if type == RX_GSO_TYPE_UDP:
+        return HDR_GSO_UDP
+    if type == RX_GSO_TYPE_TCPV6:
+        return HDR_GSO_TCPV6
+    if type == RX_GSO_TYPE_UDP_L4:
+        return HDR_GSO_UDP_L4
+    if type == RX_GSO_TYPE_TCPV4_ECN:
+        return HDR_GSO_TCPV4 | HDR_GSO_ECN
+    if type == RX_GSO_TYPE_TCPV6_ECN:
+        return HDR_GSO_TCPV6 | HDR_GSO_ECN
+    if type == RX_GSO_TYPE_UDP_ECN:
+        return HDR_GSO_UDP | HDR_GSO_ECN
+    if type == RX_GSO_TYPE_INVALID:
+        return 0x7F
+    return HDR_GSO_NONE
+
+
+cdef void hdr_write(uint8_t* hdr, uint32_t flags, uint8_t gso_type, uint32_t gso_size,
+                    uint32_t csum_start, uint32_t csum_offset, uint32_t num_buffers,
+                    uint32_t hash_report, int seed) noexcept nogil:
+    """Fill a vnet header of 20 bytes; the driver reads as many as were negotiated."""
+    hdr[0] = <uint8_t>flags
+    hdr[1] = gso_type
+    put_u16(hdr + 2, 0)
+    put_u16(hdr + 4, gso_size)
+    put_u16(hdr + 6, csum_start)
+    put_u16(hdr + 8, csum_offset)
+    put_u16(hdr + 10, num_buffers)
+    put_u16(hdr + 12, 0 if hash_report == 0 else <uint32_t>seed * 40503u)
+    put_u16(hdr + 14, 0 if hash_report == 0 else <uint32_t>seed)
+    put_u16(hdr + 16, hash_report)
+    put_u16(hdr + 18, 0)
+
+
+cdef inline bint dev_may_use(int q) noexcept nogil:
+    """Has the device a live queue q that it may touch?"""
+    return q < vi.max_queue_pairs and V_vqs[q].live and V_vqs[q].enabled and V.driver_ok
+
+
+cdef inline int dev_queue(uint32_t q) noexcept nogil:
+    """The queue that an op's argument means: a conforming device keeps to those in use."""
+    if vi.max_queue_pairs == 0:
+        return 0
+    return <int>(q % <uint32_t>(vi.curr_queue_pairs if J.conforming else vi.max_queue_pairs))
+
+
+cdef void dev_complete(int q, int k, uint32_t used, uint32_t written, int origin,
+                       site_t site) noexcept nogil:
+    """Write `written` bytes of `origin` into the k-th held buffer of queue q, return it as `used`."""
+    cdef Vq* vq = &V_vqs[q]
+    cdef Origin* o = &J_origins[origin]
+    o.written = dev_write(vq, k, written, origin, site)
+    o.used = used
+    o.serial = vq.published
+    ev(b"use", b"origin", origin, used, o.written, site)
+    dev_use(vq, k, used, origin)
+
+
+cdef void dev_interrupt(int q) noexcept nogil:
+    """After used entries were written: interrupt if the driver asked for it."""
+    if dev_may_use(q) and dev_wants_interrupt(&V_vqs[q]):
+        vring_interrupt(q)
+
+
+cdef bint dev_packet_out(int q, uint32_t size, uint32_t flags, uint8_t gso_type, uint32_t gso_size,
+                         uint32_t csum_start, uint32_t csum_offset,
+                         uint32_t hash_report) noexcept nogil:
+    """Deliver one packet over as many buffers as it needs; False if they are not there.
+
+    Without MRG_RXBUF a packet has one buffer; a hostile device then returns a used length beyond it.
+    """
+    cdef Vq* vq = &V_vqs[q]
+    cdef uint32_t need = vi.hdr_len + size, left, cap, n = 1
+    cdef int packet, o, i
+    dev_fetch(vq, q)
+    if vq.n_out == 0:
+        return False
+    left = need
+    if vi.mergeable_rx_bufs:
+        n = 0
+        while left:
+            if <int>n >= vq.n_out:
+                return False
+            cap = dev_capacity(vq, <int>n)
+            left -= min(cap, left)
+            n += 1
+    elif need > dev_capacity(vq, 0) and J.conforming:
+        return False
+    if M.n_origins + <int>n > ORIGINS_MAX:
+        return False
+    packet = packet_new()
+    if packet == 0:
+        return False
+    J_packets[packet].num_buffers = <int>n
+    left = need
+    for i in range(<int>n):
+        step(b"dev_packet_out:loop")
+        o = origin_new(q, packet, i == 0)
+        if i == 0:
+            hdr_write(J_origins[o].hdr, flags, gso_type, gso_size, csum_start, csum_offset, n,
+                      hash_report, o)
+        cap = dev_capacity(vq, 0)
+        if vi.mergeable_rx_bufs:
+            cap = min(cap, left)
+            left -= cap
+            dev_complete(q, 0, cap, cap, o, b"dev_packet_out:mergeable")
+        else:
+            dev_complete(q, 0, need, min(cap, need), o, b"dev_packet_out:single")
+    event(0x3000 + n)
+    return True
+
+
+cdef void op_rx(const vf_op* op) noexcept nogil:
+    cdef int q = dev_queue(op.arg[RX_QUEUE])
+    cdef uint32_t size = op.arg[RX_SIZE]
+    cdef uint32_t flags = op.arg[RX_FLAGS]
+    cdef uint32_t type = op.arg[RX_GSO_TYPE]
+    cdef uint32_t gso_size = op.arg[RX_GSO_SIZE]
+    cdef uint32_t csum_start = op.arg[RX_CSUM_START]
+    cdef uint32_t csum_offset = op.arg[RX_CSUM_OFFSET]
+    cdef uint32_t hash_report = op.arg[RX_HASH_REPORT]
+    cdef uint32_t limit
+    if not dev_may_use(q):
+        obs(b"sent", -1)
+        return
+    if J.conforming:
+        if type == RX_GSO_TYPE_INVALID or type == RX_GSO_TYPE_UDP_ECN:
+            type = RX_GSO_TYPE_NONE
+        if not feature(BOOT_FEATURES_GUEST_CSUM):
+            flags = 0
+            type = RX_GSO_TYPE_NONE
+        flags &= RX_FLAGS_NEEDS_CSUM | RX_FLAGS_DATA_VALID
+        if ((type == RX_GSO_TYPE_TCPV4_ECN or type == RX_GSO_TYPE_TCPV6_ECN)
+                and not feature(BOOT_FEATURES_GUEST_ECN)):
+            type = RX_GSO_TYPE_NONE
+        if ((type == RX_GSO_TYPE_TCPV4 or type == RX_GSO_TYPE_TCPV4_ECN)
+                and not feature(BOOT_FEATURES_GUEST_TSO4)):
+            type = RX_GSO_TYPE_NONE
+        if ((type == RX_GSO_TYPE_TCPV6 or type == RX_GSO_TYPE_TCPV6_ECN)
+                and not feature(BOOT_FEATURES_GUEST_TSO6)):
+            type = RX_GSO_TYPE_NONE
+        if type == RX_GSO_TYPE_UDP and not feature(BOOT_FEATURES_GUEST_UFO):
+            type = RX_GSO_TYPE_NONE
+        if type == RX_GSO_TYPE_UDP_L4 and not (feature(BOOT_FEATURES_GUEST_USO) and era_6_12()):
+            type = RX_GSO_TYPE_NONE
+        limit = vi.max_mtu + ETH_HLEN + VLAN_HLEN if feature(BOOT_FEATURES_MTU) else GOOD_PACKET_LEN
+        if type != RX_GSO_TYPE_NONE:
+            limit = 65535 + ETH_HLEN
+            size = max(size, <uint32_t>90)
+            flags |= RX_FLAGS_NEEDS_CSUM
+            gso_size = min(max(gso_size, <uint32_t>536), <uint32_t>65000)
+            csum_start = ETH_HLEN + IP_HLEN
+            csum_offset = TCP_CHECK_OFFSET
+            if type == RX_GSO_TYPE_TCPV6 or type == RX_GSO_TYPE_TCPV6_ECN:
+                csum_start = ETH_HLEN + IPV6_HLEN
+            if type == RX_GSO_TYPE_UDP or type == RX_GSO_TYPE_UDP_L4:
+                csum_offset = UDP_CHECK_OFFSET
+        elif flags & RX_FLAGS_NEEDS_CSUM:
+            csum_start = ETH_HLEN + IP_HLEN
+            csum_offset = TCP_CHECK_OFFSET
+            if size < csum_start + TCP_HLEN:
+                flags &= ~<uint32_t>RX_FLAGS_NEEDS_CSUM
+        size = min(size, limit)
+        if not vi.has_rss_hash_report:
+            hash_report = 0
+    obs(b"sent", dev_packet_out(q, size, flags, gso_raw(type), gso_size if type else 0, csum_start,
+                                csum_offset, hash_report))
+    dev_interrupt(q)
+
+
+cdef void op_burst(const vf_op* op) noexcept nogil:
+    cdef int q = dev_queue(op.arg[BURST_QUEUE])
+    cdef uint32_t size = op.arg[BURST_SIZE]
+    cdef uint32_t i, sent = 0
+    if not dev_may_use(q):
+        obs(b"sent", -1)
+        return
+    if J.conforming:
+        size = min(size, vi.max_mtu + ETH_HLEN + VLAN_HLEN if feature(BOOT_FEATURES_MTU)
+                   else <uint32_t>GOOD_PACKET_LEN)
+    for i in range(op.arg[BURST_COUNT]):
+        step(b"op_burst:loop")
+        if not dev_packet_out(q, size, 0, HDR_GSO_NONE, 0, 0, 0, 0):
+            break
+        sent += 1
+    obs(b"sent", sent)
+    dev_interrupt(q)
+
+
+cdef void op_use(const vf_op* op) noexcept nogil:
+    cdef int q = dev_queue(op.arg[USE_QUEUE])
+    cdef Vq* vq = &V_vqs[q]
+    cdef uint32_t len = op.arg[USE_LEN]
+    cdef int packet, o
+    if J.conforming or not dev_may_use(q):
+        obs(b"sent", -1)
+        return
+    dev_fetch(vq, q)
+    if vq.n_out == 0 or M.n_origins >= ORIGINS_MAX:
+        obs(b"sent", 0)
+        return
+    packet = packet_new()
+    if packet == 0:
+        obs(b"sent", 0)
+        return
+    dev_packet[q] = packet
+    o = origin_new(q, packet, True)
+    J_packets[packet].num_buffers = max(1, <int>op.arg[USE_NUM_BUFFERS])
+    hdr_write(J_origins[o].hdr, op.arg[USE_FLAGS], gso_raw(op.arg[USE_GSO_TYPE]),
+              op.arg[USE_GSO_SIZE], ETH_HLEN + IP_HLEN, TCP_CHECK_OFFSET, op.arg[USE_NUM_BUFFERS], 0,
+              o)
+    dev_complete(q, <int>(op.arg[USE_PICK] % <uint32_t>vq.n_out), len,
+                 min(len, vi.hdr_len) if op.arg[USE_DRY] else len, o, b"op_use:complete")
+    obs(b"sent", 1)
+    event(0x3100 + min(op.arg[USE_NUM_BUFFERS], <uint32_t>32))
+    dev_interrupt(q)
+
+
+cdef void op_cont(const vf_op* op) noexcept nogil:
+    cdef int q = dev_queue(op.arg[CONT_QUEUE])
+    cdef Vq* vq = &V_vqs[q]
+    cdef uint32_t len = op.arg[CONT_LEN]
+    cdef uint32_t i, sent = 0
+    cdef int packet, o
+    if J.conforming or not dev_may_use(q):
+        obs(b"sent", -1)
+        return
+    dev_fetch(vq, q)
+    packet = dev_packet[q]
+    if packet == 0:
+        packet = packet_new()
+        dev_packet[q] = packet
+    for i in range(op.arg[CONT_COUNT]):
+        step(b"op_cont:loop")
+        if packet == 0 or vq.n_out == 0 or M.n_origins >= ORIGINS_MAX:
+            break
+        o = origin_new(q, packet, False)
+        dev_complete(q, <int>(op.arg[CONT_PICK] % <uint32_t>vq.n_out), len, len, o,
+                     b"op_cont:complete")
+        sent += 1
+    obs(b"sent", sent)
+    dev_interrupt(q)
+
+
+cdef void op_bad_used(const vf_op* op) noexcept nogil:
+    cdef int q = dev_queue(op.arg[BAD_USED_QUEUE])
+    cdef Vq* vq = &V_vqs[q]
+    cdef uint32_t id = op.arg[BAD_USED_ID]
+    cdef int k, packet, o
+    if J.conforming or not dev_may_use(q):
+        obs(b"sent", -1)
+        return
+    dev_fetch(vq, q)
+    packet = packet_new()
+    if packet == 0 or M.n_origins >= ORIGINS_MAX:
+        obs(b"sent", 0)
+        return
+    o = origin_new(q, packet, False)
+    J_origins[o].used = op.arg[BAD_USED_LEN]
+    J_origins[o].serial = vq.published
+    for k in range(vq.n_out):
+        if vq.out[k] == id:
+            # an id in its hands after all: an ordinary completion that wrote nothing
+            dev_use(vq, k, op.arg[BAD_USED_LEN], o)
+            break
+    else:
+        if vq.published - vq.consumed < <uint64_t>vq.num:
+            dev_used_raw(vq, id, op.arg[BAD_USED_LEN], 1, o)
+    obs(b"sent", 1)
+    dev_interrupt(q)
+
+
+cdef void op_kicks(const vf_op* op) noexcept nogil:
+    cdef int q = dev_queue(op.arg[KICKS_QUEUE])
+    if dev_may_use(q):
+        dev_fetch(&V_vqs[q], q)
+        dev_notifications(&V_vqs[q], op.arg[KICKS_ON])
+
+
+cdef void op_irq(const vf_op* op) noexcept nogil:
+    cdef int q = dev_queue(op.arg[IRQ_QUEUE])
+    if dev_may_use(q):
+        vring_interrupt(q)

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a virtio-net-rx program can say: boot options and ops of the device, the kernel, the user."""
+
+from vfuzz.program.schema import Arg, Op, Schema
+
+FEATURES = (
+    "MRG_RXBUF", "VERSION_1", "GUEST_CSUM", "GUEST_TSO4", "GUEST_TSO6", "GUEST_ECN", "GUEST_UFO",
+    "GUEST_USO", "HASH_REPORT", "RSS", "MTU", "MQ", "RING_PACKED", "INDIRECT_DESC", "EVENT_IDX",
+    "ACCESS_PLATFORM", "RXHASH", "PREMAPPED",
+)
+GSO_TYPES = ("NONE", "TCPV4", "UDP", "TCPV6", "UDP_L4", "TCPV4_ECN", "TCPV6_ECN", "UDP_ECN",
+             "INVALID")
+HDR_FLAGS = ("NEEDS_CSUM", "DATA_VALID", "RSC_INFO")
+HASH_REPORTS = ("NONE", "IPV4", "TCPV4", "UDPV4", "IPV6", "TCPV6", "UDPV6", "IPV6_EX", "TCPV6_EX",
+                "UDPV6_EX")
+#: What runs at preemption point `at` of a longer kernel operation.
+RACES = ("NONE", "POLL", "REFILL", "OPEN")
+
+_LENGTHS = (14, 26, 60, 64, 128, 129, 512, 640, 641, 1500, 1514, 1518, 1519, 1536, 2048, 3520, 3744,
+            3760, 3776, 4050, 4064, 4084, 4096, 9000, 16384, 65535, 65550, 69600, 69612, 70000)
+_USED = (0, 10, 12, 20, 24, 25, 26, 33, 34, 60, 1518, 1530, 1531, 1536, 1600, 1601, 2048, 3756, 3764,
+         3776, 4076, 4096, 4097, 8192, 8193, 12268, 12283, 12288, 16364, 16379, 16384, 20000, 69612,
+         69632, 70012, 73708, 73720, 73728, 80000)
+
+
+def _queue() -> Arg:
+    return Arg("queue", "int", 0, 3, role="index", doc="receive queue; modulo the queue pairs")
+
+
+def _race() -> tuple[Arg, Arg]:
+    return (
+        Arg("race", "enum", names=RACES, doc="what runs at preemption point `at` of this op"),
+        Arg("at", "int", 0, 15, role="index", doc="number of the preemption point, from 0"),
+    )
+
+
+BOOT = (
+    Arg("profile", "enum", names=("CONFORMING", "HOSTILE"),
+        doc="the device follows the specification, or does what the ops say"),
+    Arg("features", "flags", names=FEATURES, width=4,
+        doc="negotiated; RXHASH: the user switched receive hashing on; PREMAPPED: the driver maps "
+            "page_frag chunks itself (6.12's code, which no 6.12 release switches on)"),
+    Arg("ring_order", "int", 2, 6, default=4, doc="receive rings have 1 << ring_order descriptors"),
+    Arg("pairs", "int", 1, 4, default=1, doc="max_virtqueue_pairs, with MQ"),
+    Arg("cpus", "int", 1, 4, default=4, doc="online CPUs: at most so many pairs are used at first"),
+    Arg("mtu", "int", 0, 65535, default=1500, role="length", doc="device MTU, with feature MTU",
+        interesting=(68, 1500, 1501, 4096, 4097, 8192, 9000, 12288, 65535)),
+    Arg("rss_max_key_size", "int", 0, 255, default=40, doc="device configuration, with RSS",
+        interesting=(0, 40, 41, 255)),
+    Arg("rss_max_indirection_table_length", "int", 0, 1024, default=128,
+        doc="device configuration, with RSS", interesting=(0, 1, 128, 129, 512)),
+    Arg("high_order_alloc_disable", "bool", doc="net.core.high_order_alloc_disable: 4 KiB chunks"),
+    Arg("swiotlb", "bool", doc="with ACCESS_PLATFORM, mappings bounce"),
+    Arg("race", "enum", names=("NONE", "OPEN"),
+        doc="OPEN: the user opens the interface as soon as probe has registered it"),
+)
+
+OPS = (
+    Op("rx", (
+        _queue(),
+        Arg("size", "int", 14, 73_728, default=64, role="length", interesting=_LENGTHS,
+            doc="bytes of the packet, without the vnet header"),
+        Arg("flags", "flags", names=HDR_FLAGS),
+        Arg("gso_type", "enum", names=GSO_TYPES),
+        Arg("gso_size", "int", 0, 65535, default=1448, role="length",
+            interesting=(0, 1, 8, 536, 1448, 65535)),
+        Arg("csum_start", "int", 0, 65535, default=34,
+            interesting=(0, 2, 14, 19, 20, 33, 34, 54, 1514, 65535)),
+        Arg("csum_offset", "int", 0, 65535, default=16, interesting=(0, 4, 6, 16, 65533, 65535)),
+        Arg("hash_report", "enum", names=HASH_REPORTS),
+    ), "the device delivers one packet over as many buffers as it needs and interrupts as asked to; "
+       "a conforming device corrects what the specification forbids, and drops what does not fit",
+       weight=24),
+    Op("burst", (
+        _queue(),
+        Arg("count", "int", 1, 64, default=8, role="count"),
+        Arg("size", "int", 14, 70_000, default=1500, role="length", interesting=_LENGTHS),
+    ), "the device delivers `count` plain packets of the same size", weight=8),
+    Op("use", (
+        _queue(),
+        Arg("pick", "int", 0, 63, role="index", doc="which of its buffers, oldest first"),
+        Arg("len", "int", 0, 100_000, default=64, role="length", interesting=_USED,
+            doc="used length as the ring says it"),
+        Arg("num_buffers", "int", 0, 65535, default=1, role="count",
+            interesting=(0, 1, 2, 3, 17, 18, 19, 65535)),
+        Arg("flags", "flags", names=HDR_FLAGS),
+        Arg("gso_type", "enum", names=GSO_TYPES),
+        Arg("gso_size", "int", 0, 65535, default=1448, role="length",
+            interesting=(0, 1, 8, 536, 1448, 65535)),
+        Arg("dry", "bool", doc="only the header is written, whatever `len` says"),
+    ), "a hostile device completes one buffer as the first of a packet; writes what fits", weight=16),
+    Op("cont", (
+        _queue(),
+        Arg("pick", "int", 0, 63, role="index", doc="which of its buffers, oldest first"),
+        Arg("len", "int", 0, 100_000, default=64, role="length", interesting=_USED),
+        Arg("count", "int", 1, 32, default=1, role="count", doc="so many buffers, each so"),
+    ), "a hostile device completes further buffers of the packet that `use` began", weight=10),
+    Op("bad_used", (
+        _queue(),
+        Arg("id", "int", 0, 65535, role="index", interesting=(0, 1, 15, 16, 63, 64, 65535)),
+        Arg("len", "int", 0, 100_000, default=64, role="length", interesting=_USED),
+    ), "a hostile device writes a used entry with any id", weight=2),
+    Op("irq", (_queue(),), "the device interrupts, asked or not", weight=4),
+    Op("kicks", (
+        _queue(),
+        Arg("on", "bool", default=1),
+    ), "the device asks for notifications, or not", weight=2),
+    Op("poll", (
+        _queue(),
+        Arg("budget", "int", 0, 64, default=64, role="count", interesting=(0, 1, 2, 8, 64)),
+    ), "the kernel runs the queue's NAPI poll, if it is scheduled", weight=24),
+    Op("busy_poll", (
+        _queue(),
+        Arg("budget", "int", 1, 64, default=8, role="count"),
+    ), "a socket busy-polls the queue's NAPI, if it is idle", weight=4),
+    Op("work", (), "the delayed refill work runs, if it is pending", weight=6),
+    Op("open", _race(), "the user brings the interface up", weight=10),
+    Op("close", _race(), "the user takes the interface down", weight=6),
+    Op("channels", (
+        Arg("pairs", "int", 1, 4, default=1, role="count"),
+        *_race(),
+    ), "the user sets the number of queue pairs (ethtool -L)", weight=3),
+    Op("resize", (
+        Arg("ring_order", "int", 2, 6, default=3),
+        *_race(),
+    ), "the user resizes the receive rings (ethtool -G)", weight=3),
+    Op("freeze", _race(), "the system suspends", weight=2),
+    Op("restore", _race(), "the system resumes", weight=3),
+    Op("consume", (
+        Arg("count", "int", 1, 64, default=64, role="count"),
+    ), "the network stack frees the oldest packets it was given", weight=6),
+    Op("forward", (), "the network stack sends the oldest packet it was given out again", weight=3),
+    Op("stats", (), "the user reads the queue statistics", weight=2),
+)
+
+SCHEMA = Schema(target="virtio-net-rx", boot=BOOT, ops=OPS)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What several verbs share: options, value types, output."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import click
+import msgspec
+
+from vfuzz import api
+from vfuzz.engine.inputs import Input
+from vfuzz.errors import UsageError
+
+__all__ = [
+    "COUNT",
+    "DURATION",
+    "JSON",
+    "PATH",
+    "cores",
+    "era_option",
+    "eras_and_quirks",
+    "print_json",
+    "quirk_option",
+    "target_option",
+]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+#: A path that may not exist: vfuzz's own messages are better than click's, and so are its codes.
+PATH = click.Path(path_type=Path)
+
+
+class _Duration(click.ParamType):
+    name = "time"
+    _units: ClassVar = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, float):
+            return value
+        text = str(value).strip().lower()
+        parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", text)
+        if not parts or "".join(number + unit for number, unit in parts) != text:
+            self.fail(f"{value!r} is not a time: write 90, 90s, 5m, 1h or 1h30m", param, ctx)
+        if len(parts) > 1 and not all(unit for _, unit in parts):
+            self.fail(f"{value!r} is not a time: every part needs its unit", param, ctx)
+        seconds = sum(float(number) * self._units[unit or "s"] for number, unit in parts)
+        if seconds <= 0:
+            self.fail(f"{value!r}: the time has to be more than nothing", param, ctx)
+        return seconds
+
+
+class _Count(click.ParamType):
+    name = "n"
+    _units: ClassVar = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d[\d_,]*)([kmg]?)", str(value).strip().lower())
+        if match is None:
+            self.fail(f"{value!r} is not a number: write 200000, 200k or 2M", param, ctx)
+        return int(re.sub("[_,]", "", match[1])) * self._units[match[2]]
+
+
+DURATION = _Duration()
+COUNT = _Count()
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+def target_option(function: _Function) -> _Function:
+    """--target NAME"""
+    return click.option(
+        "--target", metavar="NAME", help="The target, when the file or its place does not say it."
+    )(function)
+
+
+def era_option(function: _Function) -> _Function:
+    """--era ERA, repeatable"""
+    return click.option(
+        "--era",
+        "eras",
+        multiple=True,
+        metavar="ERA",
+        help="Era to follow; can be repeated. Default: what the file says, else all.",
+    )(function)
+
+
+def quirk_option(function: _Function) -> _Function:
+    """--quirk ID, repeatable"""
+    return click.option(
+        "--quirk",
+        "quirks",
+        multiple=True,
+        metavar="ID",
+        help="Bug to switch on; can be repeated. 'none' switches off what the file says.",
+    )(function)
+
+
+def eras_and_quirks(
+    target: api.Target, eras: tuple[str, ...], quirks: tuple[str, ...], said: Input | None = None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The eras and quirks to use: those asked for, else what the file says, else all eras, no
+    quirk.
+
+    Raises UnknownName, and UsageError when a quirk does not exist in an era.
+    """
+    if quirks == ("none",):
+        ids: tuple[str, ...] = ()
+    else:
+        ids = target.quirk_ids(quirks or (said.quirks if said else None) or ())
+    wanted = eras or (said.eras if said else None) or ()
+    if wanted and wanted != ("all",):
+        for era in wanted:
+            target.era_index(era)
+            target.quirk_ids(ids, era)
+        return tuple(dict.fromkeys(wanted)), ids
+    possible = target.eras_with(ids)
+    if not possible:
+        raise UsageError(f"no era of {target.name} has all of the quirks {', '.join(ids)}")
+    return possible, ids
+
+
+def print_json(value: Any) -> None:
+    """Print plain data as JSON, indented."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`vfuzz replay`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vfuzz import api
+from vfuzz.cli.common import (
+    JSON,
+    PATH,
+    era_option,
+    eras_and_quirks,
+    print_json,
+    quirk_option,
+    target_option,
+)
+from vfuzz.engine import inputs
+from vfuzz.errors import EXIT_CLEAN, EXIT_FINDINGS
+
+
+@click.command("replay")
+@click.argument("paths", metavar="FILE|DIR...", nargs=-1, required=True, type=PATH)
+@target_option
+@era_option
+@quirk_option
+@click.option("--trace", is_flag=True, help="Print the run step by step too.")
+@JSON
+def command(
+    paths: tuple[Path, ...],
+    target: str | None,
+    eras: tuple[str, ...],
+    quirks: tuple[str, ...],
+    trace: bool,
+    as_json: bool,
+) -> int:
+    """Run programs once and print a report of each violation.
+
+    FILE is a program, text or binary, '-' for standard input. DIR stands for the program files
+    below it; a work directory, or a finding in one, for the programs of its findings.
+
+    What to run it on is taken from the options, else from comments at the beginning of a text
+    ('# target: NAME', '# era: ERA', '# quirks: ID, ID'), else from the finding.json beside it. The
+    default is all eras and no quirk. Ends with 1 when there was a violation.
+
+    \b
+    vfuzz replay vfuzz-virtio-net-rx
+    vfuzz replay --target virtio-net-rx --era linux-6.1 --quirk A04 --trace crash-0c1f
+    vfuzz replay corpus/virtio-net-rx/seeds --json
+    """
+    results: list[tuple[Path, api.Result]] = []
+    for path in inputs.expand(paths):
+        source = inputs.read(path)
+        chosen = source.resolve_target(target)
+        wanted, ids = eras_and_quirks(chosen, eras, quirks, source)
+        program = source.program(chosen)
+        for era in wanted:
+            result = chosen.execute(program, era, ids, trace=trace or as_json)
+            results.append((path, result))
+            if not as_json:
+                _print(path, result, trace)
+    bad = sum(result.violation is not None for _, result in results)
+    if as_json:
+        print_json([_as_json(path, result) for path, result in results])
+    elif len(results) > 1:
+        click.echo(f"{len(results)} runs, {bad} with a violation")
+    return EXIT_FINDINGS if bad else EXIT_CLEAN
+
+
+def _print(path: Path, result: api.Result, trace: bool) -> None:
+    if trace:
+        click.echo(result.trace_text())
+    if result.violation is None:
+        quirks = f", quirks {', '.join(result.quirks)}" if result.quirks else ""
+        click.echo(f"{path}: no violation in {result.era}{quirks}")
+    else:
+        click.echo(f"{path}:\n{result.report()}")
+
+
+def _as_json(path: Path, result: api.Result) -> dict[str, Any]:
+    report = result.report() if result.violation else None
+    return {"file": str(path), **result.to_json(trace=True), "report": report}

@@ -1,0 +1,818 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The supervisor: workers over one work directory, from the first to the summary.
+
+It never executes a program itself. Workers fuzz and store what they find; a triage process works
+findings out; the supervisor starts, watches, restarts and stops them, keeps the statistics, and
+refuses to let a blind run pass for a clean one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+import msgspec
+
+import vfuzz
+from vfuzz.api import Target
+from vfuzz.engine import inputs, worker
+from vfuzz.engine.log import tail
+from vfuzz.engine.process import STOP_GRACE_S, Totals, WorkerProcess, environment, terminate
+from vfuzz.engine.pulse import Pulse
+from vfuzz.engine.records import CampaignFile, Finding, Mail, WorkerSpec
+from vfuzz.engine.stats import Stats
+from vfuzz.engine.store import WorkDir, finding_dirs, save_finding, write_atomic
+from vfuzz.errors import (
+    EXIT_CLEAN,
+    EXIT_FAILED,
+    EXIT_FINDINGS,
+    BlindRun,
+    Error,
+    UsageError,
+)
+
+__all__ = ["Campaign", "KnownHits", "Monitor", "Settings", "Sight", "Status", "Stored", "Summary"]
+
+POLL_S = 0.1
+LOOK_S = 1.0  # between two looks at logs, hits and memory
+RATE_WINDOW_S = 10.0  # executions per second are those of the last so many seconds
+FAST_DEATHS_MAX = 3
+TRIAGE_BATCH = 8  # findings for one triage process
+TRIAGE_END_S = 30.0  # for findings that are not worked out when the fuzzing ends
+MUTATOR_GRACE = 2_000  # executions after the corpus within which the mutator must be called
+FEATURE_GRACE = 50_000  # and within which the corpus must have grown
+
+#: libFuzzer arguments that would take the campaign out of the supervisor's hands.
+FORBIDDEN = {
+    "-fork": "use -j",
+    "-jobs": "use -j",
+    "-workers": "use -j",
+    "-merge": "use vfuzz cmin",
+    "-minimize_crash": "use vfuzz tmin",
+    "-artifact_prefix": "findings are in the work directory",
+    "-runs": "use --runs, before the --",
+    "-max_total_time": "use --time, before the --",
+    "-seed": "use --seed, before the --",
+}
+
+_NO_INPUTS = "no interesting inputs were found"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to run.
+
+    eras         names; quirks: ids
+    time_s, runs limits of the whole run, None for none; runs is the total over all workers
+    seed         None takes one at random
+    seeds        add the committed seed programs to the corpus
+    minimise_s   limit for minimising one finding
+    sample_s     between two rows of statistics
+    """
+
+    target: Target
+    workdir: Path
+    eras: tuple[str, ...]
+    quirks: tuple[str, ...] = ()
+    workers: int = 1
+    time_s: float | None = None
+    runs: int | None = None
+    seed: int | None = None
+    stop_on_first: bool = False
+    seeds: bool = True
+    arguments: tuple[str, ...] = ()
+    minimise_s: float = 20.0
+    sample_s: float = 5.0
+
+
+class Sight(msgspec.Struct, frozen=True):
+    """Coverage (edges of the code and states of the model), features, inputs in the corpus."""
+
+    cov: int = 0
+    ft: int = 0
+    corpus: int = 0
+
+
+class Stored(msgspec.Struct, kw_only=True):
+    """A finding of the work directory: `new` in this run, met `hits` times in this run."""
+
+    slug: str
+    path: str
+    new: bool
+    hits: int
+    finding: Finding
+
+
+class KnownHits(msgspec.Struct, kw_only=True):
+    """A documented finding of an era that was met and stepped over."""
+
+    era: str
+    signature: str
+    hits: int
+    doc: str
+    summary: str
+
+
+class Status(msgspec.Struct, kw_only=True):
+    """The state of a run, for whoever shows it."""
+
+    seconds: float
+    executions: int
+    executions_per_s: float
+    ops: int
+    ops_per_s: float
+    begin: Sight
+    now: Sight
+    workers: int
+    rss_kib: int
+    findings: list[Stored]
+    known: list[KnownHits]
+
+    @property
+    def open_findings(self) -> list[Stored]:
+        """The findings that count."""
+        return [f for f in self.findings if f.finding.status == "open"]
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """How a run ended. `vfuzz run --json` prints it.
+
+    stopped  "time", "runs", "interrupted", "first finding" or "failed"; error says why it failed
+    """
+
+    target: str
+    workdir: str
+    eras: tuple[str, ...]
+    quirks: tuple[str, ...]
+    seed: int
+    stopped: str
+    error: str
+    exit_code: int
+    restarts: int
+    status: Status
+
+
+class Monitor(Protocol):
+    """Shows a run."""
+
+    def message(self, text: str) -> None:
+        """Say something that happened."""
+
+    def update(self, status: Status) -> None:
+        """Show the state; called about once a second."""
+
+
+class _Silent:
+    def message(self, text: str) -> None:
+        pass
+
+    def update(self, status: Status) -> None:
+        pass
+
+
+@dataclass
+class _Rates:
+    """Executions and ops per second over a window."""
+
+    points: list[tuple[float, int, int]] = field(default_factory=list)
+
+    def add(self, now_s: float, executions: int, ops: int) -> tuple[float, float]:
+        self.points.append((now_s, executions, ops))
+        while len(self.points) > 2 and now_s - self.points[0][0] > RATE_WINDOW_S:
+            self.points.pop(0)
+        then_s, executions_then, ops_then = self.points[0]
+        span = now_s - then_s
+        if span <= 0:
+            return 0.0, 0.0
+        return (executions - executions_then) / span, (ops - ops_then) / span
+
+
+class Campaign:
+    """One run of a campaign. Make it, `run` it, once."""
+
+    def __init__(self, settings: Settings) -> None:
+        _check_arguments(settings.arguments)
+        if not settings.eras:
+            raise UsageError("a campaign needs an era")
+        self.settings = settings
+        self.workdir = WorkDir(settings.workdir)
+        self.monitor: Monitor = _Silent()
+        self.seed = settings.seed if settings.seed is not None else 1 + secrets.randbelow(2**31)
+        self.workers: list[WorkerProcess] = []
+        self.stats: Stats | None = None
+        self.restarts = 0
+        self._known = {(k.era, k.signature): k for k in settings.target.known()}
+        self._old_findings: set[str] = set()
+        self._seen_findings: set[str] = set()
+        self._triage: subprocess.Popen[bytes] | None = None
+        self._triage_batch: list[str] = []
+        self._triage_until_s = 0.0
+        self._to_triage: list[str] = []
+        self._begin_s = time.monotonic()
+        self._rates = _Rates()
+        self._interrupts = 0
+        self._sample_at_s = 0.0
+
+    # ---------------------------------------------------------------------------------- the run
+
+    def run(self, monitor: Monitor) -> Summary:
+        """Run to the end and return the summary. Raises Error before the first worker starts."""
+        self.monitor = monitor
+        self._open()
+        stopped, error = "failed", ""
+        try:
+            with self._signals():
+                try:
+                    stopped = self._supervise()
+                except (Error, OSError) as failure:
+                    error = str(failure)
+                try:
+                    self._stop_workers()
+                    self._finish_triage()
+                except (Error, OSError) as failure:
+                    error = error or str(failure)
+            summary = self._summary(stopped if not error else "failed", error)
+            self._close_stats(summary)
+            return summary
+        finally:
+            for process in self.workers:
+                process.kill()
+            if self._triage is not None:
+                terminate(self._triage)
+            self.workdir.close()
+
+    def _open(self) -> None:
+        settings = self.settings
+        fresh = CampaignFile(
+            vfuzz=vfuzz.__version__,
+            target=settings.target.name,
+            quirks=settings.quirks,
+            eras=settings.eras,
+            seed=self.seed,
+            created=_now(),
+        )
+        campaign = self.workdir.open(fresh)
+        try:
+            self._recover_mail()
+            findings = self.workdir.load_findings()
+            self._old_findings = self._seen_findings = set(findings)
+            self._to_triage = [s for s, f in findings.items() if f.kind == "violation"]
+            if campaign.runs > 1:
+                self.monitor.message(
+                    f"resuming {settings.workdir}, run {campaign.runs}: "
+                    f"{_count(len(findings), 'finding')}"
+                )
+            self._add_seeds()
+            self.stats = Stats(self.workdir.stats_file)
+            if self.stats.notice:
+                self.monitor.message(self.stats.notice)
+            self.stats.begin(
+                _now(),
+                settings.target.name,
+                " ".join(settings.eras),
+                " ".join(settings.quirks),
+                settings.workers,
+                self.seed,
+            )
+            self.workers = [
+                WorkerProcess(self.workdir.workers / str(i), i) for i in range(settings.workers)
+            ]
+            for process in self.workers:
+                process.prepare()
+        except BaseException as failure:
+            self.workdir.close()
+            if isinstance(failure, OSError):
+                raise Error(f"{settings.workdir} cannot be used: {failure}") from failure
+            raise
+
+    def _add_seeds(self) -> None:
+        if not self.settings.seeds:
+            return
+        target = self.settings.target
+        paths = inputs.seed_files(target)
+        added = sum(
+            self.workdir.add_input(inputs.read(path).program(target).encode()) for path in paths
+        )
+        self.monitor.message(
+            f"{_count(len(paths), 'committed seed')}, {added} of them new to the corpus"
+            if paths
+            else f"no committed seeds for {target.name}: the corpus begins as it is"
+        )
+
+    def _supervise(self) -> str:
+        """Run the workers; returns why the run ended. Raises Error when it failed."""
+        self._begin_s = time.monotonic()
+        look_at_s = 0.0
+        for process in self.workers:
+            self._start(process)
+        while True:
+            now = time.monotonic()
+            for process in self.workers:
+                self._attend(process, now)
+            self._notice_findings()
+            self._run_triage(now)
+            if now >= look_at_s:
+                look_at_s = now + LOOK_S
+                self._look(now)
+            if self._interrupts:
+                return "interrupted"
+            if self.settings.time_s is not None and now - self._begin_s >= self.settings.time_s:
+                return "time"
+            if self.settings.stop_on_first and self._seen_findings - self._old_findings:
+                return "first finding"
+            if all(process.finished for process in self.workers):
+                self._look(now)
+                return "runs"
+            time.sleep(POLL_S)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Ctrl-C and a polite kill end the run in good order; a second one hurries it."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def interrupt(number: int, frame: FrameType | None) -> None:
+            self._interrupts += 1
+            if self._interrupts == 2:
+                for process in self.workers:
+                    process.kill()
+
+        wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        old = {number: signal.signal(number, interrupt) for number in wanted}
+        try:
+            yield
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+    # ---------------------------------------------------------------------------------- workers
+
+    def _start(self, process: WorkerProcess) -> None:
+        process.start(self._spec(process))
+
+    def _spec(self, process: WorkerProcess) -> WorkerSpec:
+        settings = self.settings
+        schema = settings.target.schema
+        flags = [
+            # Distinct for each process, and the same each time the run is repeated.
+            f"-seed={1 + (self.seed - 1 + process.index + 1000 * process.starts) % (2**32 - 1)}",
+            f"-max_len={schema.record_size * (schema.max_ops + 1)}",
+            # Records are fixed in size: growing the length slowly would only hide programs.
+            "-len_control=0",
+            # Others' inputs come in through the shared corpus; alone, the clock must not matter.
+            f"-reload={1 if settings.workers > 1 else 0}",
+            "-print_funcs=0",
+            "-timeout=25",
+            f"-artifact_prefix={process.artifacts}/",
+        ]
+        if settings.runs is not None:
+            done = process.totals().executions
+            share = settings.runs // settings.workers
+            share += process.index < settings.runs % settings.workers
+            flags.append(f"-runs={max(0, share - done)}")
+        own = [arg for arg in settings.arguments if arg.startswith("-")]
+        directories = [arg for arg in settings.arguments if not arg.startswith("-")]
+        return WorkerSpec(
+            target=_target_path(settings.target),
+            eras=settings.eras,
+            quirks=settings.quirks,
+            index=process.index,
+            findings=str(self.workdir.findings),
+            scratch=str(process.home),
+            arguments=(*flags, *own, str(self.workdir.corpus), *directories),
+            stop_on_first=settings.stop_on_first,
+            parent=os.getpid(),
+        )
+
+    def _attend(self, process: WorkerProcess, now: float) -> None:
+        """Deal with a worker that has ended, or start it again when its time has come."""
+        if process.finished:
+            return
+        if not process.running:
+            if now >= process.restart_at_s:
+                self.restarts += 1
+                self._start(process)
+            return
+        status = process.reap()
+        if status is None:
+            return
+        self._deliver(process)
+        crashes = self._take_crashes(process)
+        log = process.log_tail()
+        blind = self._blindness(process, ended=True)
+        process.retire()
+        if status == 0:
+            if blind:
+                raise BlindRun(blind)
+            process.finished = True
+            return
+        if status in (worker.EXIT_BLIND, worker.EXIT_ERROR):
+            kind = BlindRun if status == worker.EXIT_BLIND else Error
+            raise kind(_last_message(log))
+        if _NO_INPUTS in log:
+            raise BlindRun(
+                f"libFuzzer sees no difference between any inputs of {self.settings.target.name}: "
+                f"the target is not instrumented for coverage; build it with VFUZZ_BUILD=fuzz"
+            )
+        delay = process.back_off()
+        told = f"exit status {status}" if status > 0 else f"signal {-status}"
+        if process.fast_deaths >= FAST_DEATHS_MAX:
+            raise Error(
+                f"worker {process.index} died {process.fast_deaths} times within seconds of its "
+                f"start, last with {told}; the end of {process.log_path}:\n{log}"
+            )
+        kept = f", {_count(crashes, 'input')} kept" if crashes else ""
+        self.monitor.message(
+            f"worker {process.index} died with {told}{kept}: starting it again in {delay:g} s"
+        )
+
+    def _deliver(self, process: WorkerProcess) -> None:
+        """Store the finding that a worker left in its mailbox."""
+        mail = process.mail()
+        if mail is None:
+            return
+        _store_or_print(self.workdir.findings, mail)
+        assert process.pulse is not None
+        process.pulse.clear_mail()
+
+    def _recover_mail(self) -> None:
+        """Store what the workers of a killed run had in their mailboxes."""
+        for path in sorted(self.workdir.workers.glob("*/stats.bin")):
+            try:
+                pulse = Pulse(path)
+            except (Error, OSError):
+                continue  # of another version, or cut short: no worker had begun to use it
+            data = pulse.mail()
+            if data:
+                _store_or_print(self.workdir.findings, msgspec.msgpack.decode(data, type=Mail))
+                pulse.clear_mail()
+            pulse.close()
+
+    def _take_crashes(self, process: WorkerProcess) -> int:
+        """Turn the inputs that libFuzzer kept at a death into findings; how many there were."""
+        artifacts = process.take_artifacts()
+        for kind, path in artifacts:
+            finding, report = self._crash_finding(process, kind, path)
+            files = {"program.bin": path.read_bytes(), "report.txt": report.encode()}
+            save_finding(self.workdir.findings, finding, files)
+            path.unlink()
+        return len(artifacts)
+
+    def _crash_finding(self, process: WorkerProcess, kind: str, path: Path) -> tuple[Finding, str]:
+        settings = self.settings
+        data = path.read_bytes()
+        report = process.log_tail(8000)
+        what = _cause_of(report)
+        indexes = tuple(settings.target.era_index(era) for era in settings.eras)
+        ops = len(settings.target.decode(data))
+        finding = Finding(
+            vfuzz=vfuzz.__version__,
+            target=_target_path(settings.target),
+            signature=f"{kind}@{what}",
+            kind=kind,
+            title=f"{kind} of the model's own code",
+            site=what,
+            message=f"the worker process died: {what}",
+            era=settings.target.eras[settings.target.core.era_of(data, indexes)],
+            quirks=settings.quirks,
+            state="kept",
+            found=_now(),
+            worker=process.index,
+            executions=process.totals().executions,
+            ops_raw=ops,
+            ops=ops,
+        )
+        return finding, report
+
+    def _blindness(self, process: WorkerProcess, *, ended: bool = False) -> str:
+        """Why a worker sees nothing, or "" while there is no sign of it."""
+        log, inited = process.log, process.log.inited
+        if inited is None or process.pulse is None:
+            return ""
+        name = self.settings.target.name
+        if log.counters == 0:
+            return f"no coverage counters of {name} are loaded: build it with VFUZZ_BUILD=fuzz"
+        fuzzed = process.pulse.get("executions") - inited.runs
+        if fuzzed >= MUTATOR_GRACE and process.pulse.get("mutations") == 0:
+            return (
+                f"libFuzzer has not called the mutator in {fuzzed:,} executions: the stub of "
+                f"vfuzz.program.mutator is not in its reach (is another libFuzzer preloaded?)"
+            )
+        if fuzzed >= FEATURE_GRACE and log.last is not None and log.last.corpus <= 1:
+            return (
+                f"no input has shown anything new in {fuzzed:,} executions of {name}: neither "
+                f"coverage nor state feedback reaches libFuzzer; build it with VFUZZ_BUILD=fuzz"
+            )
+        return ""
+
+    def _stop_workers(self) -> None:
+        for process in self.workers:
+            process.ask_to_stop()
+        deadline = time.monotonic() + (0 if self._interrupts > 1 else STOP_GRACE_S)
+        for process in self.workers:
+            process.wait_stopped(deadline)
+            if process.running:
+                process.reap()
+                self._deliver(process)
+                self._take_crashes(process)
+                process.retire()
+        self._notice_findings()
+
+    # --------------------------------------------------------------------------------- findings
+
+    def _notice_findings(self) -> None:
+        for home in finding_dirs(self.workdir.findings):
+            if home.name in self._seen_findings:
+                continue
+            self._seen_findings = self._seen_findings | {home.name}
+            finding = msgspec.json.decode((home / "finding.json").read_bytes(), type=Finding)
+            self.monitor.message(
+                f"finding: {finding.title} {finding.signature} in {finding.era} after "
+                f"{finding.executions:,} executions of worker {finding.worker}: {home}"
+            )
+            if finding.kind == "violation":
+                self._to_triage.append(home.name)
+
+    def _run_triage(self, now: float) -> None:
+        """Keep one triage process going while there is something to work out."""
+        if self._triage is not None:
+            if self._triage.poll() is None and now < self._triage_until_s:
+                return
+            self._end_triage()
+        if self._to_triage:
+            self._start_triage(now)
+
+    def _start_triage(self, now: float) -> None:
+        batch, self._to_triage = self._to_triage[:TRIAGE_BATCH], self._to_triage[TRIAGE_BATCH:]
+        limit = self.settings.minimise_s
+        with (self.workdir.path / "triage.log").open("wb") as log:
+            self._triage = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "vfuzz.engine.triage"),
+                    *(str(self.workdir.path), str(limit), *batch),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment(),
+                start_new_session=True,
+            )
+        self._triage_batch = batch
+        self._triage_until_s = now + (limit + 5) * len(batch) + 10
+
+    def _end_triage(self) -> None:
+        assert self._triage is not None
+        terminate(self._triage)
+        status, self._triage = self._triage.returncode, None
+        if status != 0:
+            self.monitor.message(
+                f"working out {', '.join(self._triage_batch)} failed (status {status}): kept as "
+                f"found; {_last_message(tail(self.workdir.path / 'triage.log'))}"
+            )
+        for slug in self._triage_batch if status not in (0, EXIT_FAILED) else ():
+            self._mark_kept(slug)  # it dies of this finding: once is enough
+
+    def _mark_kept(self, slug: str) -> None:
+        path = self.workdir.findings / slug / "finding.json"
+        finding = msgspec.json.decode(path.read_bytes(), type=Finding)
+        if finding.state == "raw":
+            finding.state = "kept"
+            write_atomic(path, msgspec.json.format(msgspec.json.encode(finding), indent=2) + b"\n")
+
+    def _finish_triage(self) -> None:
+        until = time.monotonic() + (0 if self._interrupts > 1 else TRIAGE_END_S)
+        while self._triage is not None or self._to_triage:
+            if time.monotonic() >= until:
+                left = len(self._to_triage) + len(self._triage_batch)
+                self.monitor.message(
+                    f"{_count(left, 'finding')} not worked out yet: the next run of this work "
+                    f"directory does it"
+                )
+                break
+            self._run_triage(time.monotonic())
+            time.sleep(POLL_S / 5)
+
+    # ---------------------------------------------------------------------------------- figures
+
+    def _look(self, now: float) -> None:
+        """Read logs and counters, show them, and refuse to go on blind."""
+        for process in self.workers:
+            process.log.poll()
+            blind = self._blindness(process)
+            if blind:
+                raise BlindRun(blind)
+        status = self._status(now)
+        self.monitor.update(status)
+        if now >= self._sample_at_s:
+            self._sample_at_s = now + self.settings.sample_s
+            self._sample(status)
+
+    def _totals(self) -> Totals:
+        total = Totals()
+        for process in self.workers:
+            one = process.totals()
+            total.executions += one.executions
+            total.ops += one.ops
+            total.violations += one.violations
+            total.known_hits += one.known_hits
+            total.mutations += one.mutations
+            total.hits.update(one.hits)
+        return total
+
+    def _status(self, now: float) -> Status:
+        total = self._totals()
+        executions_per_s, ops_per_s = self._rates.add(now, total.executions, total.ops)
+        hits = Counter[tuple[str, str]]()
+        for key, count in total.hits.items():
+            index, _, signature = key.partition(":")
+            hits[(self.settings.target.eras[int(index)], signature)] += count
+        begins = [p.log.inited for p in self.workers if p.log.inited is not None]
+        lasts = [p.log.last for p in self.workers if p.log.last is not None]
+        return Status(
+            seconds=round(now - self._begin_s, 1),
+            executions=total.executions,
+            executions_per_s=executions_per_s,
+            ops=total.ops,
+            ops_per_s=ops_per_s,
+            begin=_best(begins),
+            now=_best(lasts),
+            workers=sum(process.running for process in self.workers),
+            rss_kib=max((process.rss_kib() for process in self.workers), default=0),
+            findings=self._stored(hits),
+            known=self._known_hits(hits),
+        )
+
+    def _stored(self, hits: Counter[tuple[str, str]]) -> list[Stored]:
+        stored = []
+        for slug in sorted(self._seen_findings):
+            home = self.workdir.findings / slug
+            try:
+                finding = msgspec.json.decode((home / "finding.json").read_bytes(), type=Finding)
+            except (OSError, msgspec.MsgspecError):
+                continue  # deleted by hand while we run
+            count = sum(
+                n
+                for (era, signature), n in hits.items()
+                if signature == finding.signature and (era, signature) not in self._known
+            )
+            new = slug not in self._old_findings
+            stored.append(Stored(slug=slug, path=str(home), new=new, hits=count, finding=finding))
+        return stored
+
+    def _known_hits(self, hits: Counter[tuple[str, str]]) -> list[KnownHits]:
+        return [
+            KnownHits(
+                era=known.era,
+                signature=known.signature,
+                hits=hits[(known.era, known.signature)],
+                doc=known.doc,
+                summary=known.summary,
+            )
+            for known in self._known.values()
+            if hits[(known.era, known.signature)]
+        ]
+
+    def _sample(self, status: Status) -> None:
+        assert self.stats is not None
+        total = self._totals()
+        self.stats.sample(
+            {
+                "t_s": status.seconds,
+                "executions": status.executions,
+                "ops": status.ops,
+                "cov": status.now.cov,
+                "ft": status.now.ft,
+                "corpus": status.now.corpus,
+                "findings": len(status.open_findings),
+                "known_hits": total.known_hits,
+                "mutations": total.mutations,
+                "rss_kib": status.rss_kib,
+            }
+        )
+        self.stats.known({(known.era, known.signature): known.hits for known in status.known})
+
+    def _summary(self, stopped: str, error: str) -> Summary:
+        for process in self.workers:
+            process.log.poll()
+        now = time.monotonic()
+        status = self._status(now)
+        # The whole run's rates, not the window's: this is what gets compared and quoted.
+        seconds = max(status.seconds, 0.001)
+        status.executions_per_s = status.executions / seconds
+        status.ops_per_s = status.ops / seconds
+        settings = self.settings
+        exit_code = EXIT_FINDINGS if status.open_findings else EXIT_CLEAN
+        return Summary(
+            target=settings.target.name,
+            workdir=str(settings.workdir),
+            eras=settings.eras,
+            quirks=settings.quirks,
+            seed=self.seed,
+            stopped=stopped,
+            error=error,
+            exit_code=EXIT_FAILED if error else exit_code,
+            restarts=self.restarts,
+            status=status,
+        )
+
+    def _close_stats(self, summary: Summary) -> None:
+        if self.stats is None:
+            return
+        try:
+            self._sample(summary.status)
+            self.stats.end(_now(), summary.status.executions, summary.status.ops, summary.exit_code)
+        except Error as error:
+            summary.error = summary.error or str(error)
+            summary.exit_code = EXIT_FAILED
+        finally:
+            self.stats.close()
+
+
+def _check_arguments(arguments: tuple[str, ...]) -> None:
+    for argument in arguments:
+        remedy = FORBIDDEN.get(argument.partition("=")[0])
+        if remedy is not None:
+            raise UsageError(f"libFuzzer argument {argument} cannot be used here: {remedy}")
+
+
+def _target_path(target: Target) -> str:
+    """How another process finds the target."""
+    return target.__reduce__()[1][0]
+
+
+def _best(sights: list) -> Sight:
+    """Workers share a corpus: the one that has seen most stands for all."""
+    return Sight(
+        max((s.cov for s in sights), default=0),
+        max((s.ft for s in sights), default=0),
+        max((s.corpus for s in sights), default=0),
+    )
+
+
+def _store_or_print(findings: Path, mail: Mail) -> None:
+    """Store a finding from a mailbox; where even that fails, the message carries the program."""
+    try:
+        worker.store_mail(findings, mail)
+    except OSError as error:
+        program = vfuzz.target(mail.finding.target).decode(mail.program)
+        raise Error(
+            f"a finding cannot be written: {error.strerror or error} ({findings}). It is kept in "
+            f"the work directory's stats.bin and stored at the next run; here it is too.\n"
+            f"{mail.finding.signature} in {mail.finding.era}, "
+            f"quirks {', '.join(mail.finding.quirks) or 'none'}:\n{program}"
+        ) from error
+
+
+_CAUSES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
+    # AddressSanitizer and its like: class and function, as in its SUMMARY line.
+    (
+        re.compile(r"SUMMARY: (?!libFuzzer)\w+: (\S+)(?:.* in (\S+))?"),
+        lambda match: "-".join(part for part in match.groups() if part),
+    ),
+    (
+        re.compile(r"=== Uncaught Python exception: ===\s*(\w+)"),
+        lambda match: match[1],
+    ),
+    (
+        re.compile(r"SUMMARY: libFuzzer: (.+)"),
+        lambda match: match[1].strip().replace(" ", "-"),
+    ),
+)
+
+
+def _cause_of(log: str) -> str:
+    for pattern, text in _CAUSES:
+        matches = list(pattern.finditer(log))
+        if matches:
+            return text(matches[-1])
+    return "unknown"
+
+
+def _last_message(log: str) -> str:
+    """The last thing that a child said in its own words."""
+    start = log.rfind("vfuzz: ")
+    lines = log.strip().splitlines()
+    return log[start + 7 :].strip() if start >= 0 else lines[-1] if lines else "it said nothing"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -15,8 +15,9 @@ function is called.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vfuzz.program.schema import FAIL_CLASSES, FAIL_NTH_MAX, Arg, Fail, OpCall, ProgramData, Schema
 
@@ -51,20 +52,34 @@ def _resolve(target: Target | Schema | str) -> tuple[Schema, Target | None]:
 
 
 def _value(st: ModuleType, arg: Arg) -> SearchStrategy[int]:
-    # The default comes first, since shrinking prefers the first of several strategies.
-    parts = [st.just(arg.default)]
-    if arg.interesting:
-        parts.append(st.sampled_from(arg.interesting))
-    if arg.kind == "flags":
-        bits = [1 << bit for bit, name in enumerate(arg.names) if name is not None]
-        parts.append(st.sets(st.sampled_from(bits)).map(sum))
-    else:
-        parts.append(st.integers(arg.lo, arg.hi))
-    return st.one_of(parts)
+    # The default comes first, since shrinking goes to the first of what is sampled.
+    known = dict.fromkeys((arg.default, arg.lo, *arg.interesting, arg.hi))
+    if arg.kind != "flags":
+        return st.sampled_from(tuple(known)) | st.integers(arg.lo, arg.hi)
+    bits = [1 << bit for bit, name in enumerate(arg.names) if name is not None]
+
+    def spread(dense: int) -> int:
+        return sum(bit for place, bit in enumerate(bits) if dense >> place & 1)
+
+    return st.sampled_from(tuple(known)) | st.integers(0, (1 << len(bits)) - 1).map(spread)
 
 
 def _values(st: ModuleType, args: tuple[Arg, ...]) -> SearchStrategy[tuple[int, ...]]:
-    return st.tuples(*(_value(st, arg) for arg in args))
+    if not args:
+        return st.just(())
+    each = [_value(st, arg) for arg in args]
+    some = st.integers(0, (1 << len(args)) - 1)
+
+    # One number says which arguments are drawn at all: drawing each is several times slower.
+    @st.composite
+    def values(draw: Callable[[SearchStrategy[int]], int]) -> tuple[int, ...]:
+        drawn = draw(some)
+        return tuple(
+            draw(each[place]) if drawn >> place & 1 else arg.default
+            for place, arg in enumerate(args)
+        )
+
+    return values()
 
 
 def _fails(st: ModuleType) -> SearchStrategy[Fail | None]:
@@ -73,13 +88,16 @@ def _fails(st: ModuleType) -> SearchStrategy[Fail | None]:
 
 
 def _program_data(st: ModuleType, schema: Schema, max_ops: int) -> SearchStrategy[ProgramData]:
-    calls = st.one_of(
-        [
-            st.builds(OpCall, st.just(kind), _values(st, op.args), _fails(st))
-            for kind, op in enumerate(schema.ops)
-        ]
-    )
-    ops = st.lists(calls, max_size=max_ops).map(tuple)
+    kinds = st.integers(0, len(schema.ops) - 1)
+    values = [_values(st, op.args) for op in schema.ops]
+    fails = _fails(st)
+
+    @st.composite
+    def calls(draw: Callable[[SearchStrategy[Any]], Any]) -> OpCall:
+        kind = draw(kinds)
+        return OpCall(kind, draw(values[kind]), draw(fails))
+
+    ops = st.lists(calls(), max_size=max_ops).map(tuple)
     return st.builds(ProgramData, _values(st, schema.boot), ops)
 
 

@@ -42,7 +42,10 @@ set_up() {
 }
 
 cd "$(dirname "$0")"
-bin="${VFUZZ_VENV:-.venv}/bin"
+case ${VFUZZ_VENV:-.venv} in
+/*) bin=$VFUZZ_VENV/bin ;;
+*) bin=$PWD/${VFUZZ_VENV:-.venv}/bin ;;
+esac
 word=${1:-help}
 [ $# -eq 0 ] || shift
 
@@ -79,7 +82,10 @@ smoke)
 lint)
     set_up --group dev
     "$bin/ruff" check "$@" .
-    find vfuzz -name '*.py[xd]' -exec "$bin/cython-lint" {} +
+    # It runs pycodestyle from PATH. Files that a build makes are not the project's.
+    PATH="$bin:$PATH" \
+        find vfuzz tests \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' \) \
+        ! -name _gen.pxi -exec cython-lint {} +
     ;;
 bench)
     set_up --group test fuzz

@@ -164,6 +164,8 @@ cdef inline uint32_t _uniform(const vf_arg* a) noexcept nogil:
 cdef uint32_t _draw_index(const vf_arg* a) noexcept nogil:
     """Indexes are mostly small: there are never many live things."""
     cdef uint32_t r = _below(16)
+    if r < 4 and a.n_interesting:
+        return a.interesting[_below(a.n_interesting)]
     if r == 0:
         return _uniform(a)
     if r == 1:
@@ -237,19 +239,25 @@ cdef uint32_t _draw(const vf_arg* a) noexcept nogil:
 
 
 cdef uint32_t _borrow(const vf_schema* s, const vf_arg* a, uint32_t value) noexcept nogil:
-    """A value that another int of the same role has somewhere in the program, or one beside it:
-    code compares a length with an earlier length."""
+    """A value that another int of the same role has somewhere in the program, boot record included,
+    or one beside it: code compares a length with an earlier length."""
     cdef int _i
     cdef uint32_t k
-    cdef const vf_op* o
+    cdef uint32_t* values
+    cdef vf_op* o
     cdef const vf_opdef* d
-    for _i in range(4):
-        o = &_p.ops[_below(_p.n_ops)]
-        d = &s.ops[o.kind]
+    for _i in range(6):
+        if _one_in(4):
+            d = &s.boot
+            values = _p.boot
+        else:
+            o = &_p.ops[_below(_p.n_ops)]
+            d = &s.ops[o.kind]
+            values = o.arg
         if d.n_args:
             k = _below(d.n_args)
-            if d.args[k].kind == VF_INT and d.args[k].role == a.role and o.arg[k] != value:
-                return _clamp(a, _beside(o.arg[k]) if _one_in(2) else o.arg[k])
+            if d.args[k].kind == VF_INT and d.args[k].role == a.role and values[k] != value:
+                return _clamp(a, _beside(values[k]) if _one_in(2) else values[k])
     return _draw_int(a)
 
 

@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from vfuzz.errors import UsageError
+
 __all__ = [
     "FAIL_CLASSES",
     "FAIL_NTH_MAX",
@@ -53,7 +55,7 @@ RESERVED = ("boot", "fail")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 
 
-class InvalidProgram(ValueError):
+class InvalidProgram(UsageError):
     """A ProgramData that does not fit its schema. `problems` holds one line for each culprit."""
 
     def __init__(self, problems: list[str]) -> None:

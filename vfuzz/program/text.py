@@ -12,11 +12,10 @@ every valid program, and format(parse(t)) is the one spelling of t's program. Co
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
 from typing import NamedTuple, NoReturn
 
+from vfuzz.errors import UsageError, did_you_mean
 from vfuzz.program.schema import (
     FAIL_CLASSES,
     FAIL_NTH_MAX,
@@ -39,7 +38,7 @@ __all__ = [
 ]
 
 
-class ParseError(ValueError):
+class ParseError(UsageError):
     """A text that is not a program.
 
     line, column  where, both from 1; the column counts characters
@@ -135,16 +134,6 @@ _TOKEN = re.compile(
 _NUMBER_CHARS_MAX = 32
 
 
-def _near(name: str, candidates: Iterable[str]) -> str:
-    """A hint: the candidate that was probably meant, else all of them."""
-    names = [candidate for candidate in candidates if candidate]
-    by_lower = {candidate.lower(): candidate for candidate in names}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {by_lower[close[0]]!r}?"
-    return f"use one of {', '.join(names)}" if names else "there is none to choose from"
-
-
 def _describe(arg: Arg) -> str:
     """A hint: what an argument takes."""
     if arg.kind == "int":
@@ -235,7 +224,7 @@ class _Line:
         if kind is None:
             if name.text == "fail":
                 self.fail(name, "fail stands alone", "write it behind the op: poll() fail(1)")
-            self.fail(name, f"unknown op {name.text!r}", _near(name.text, self.schema.kinds))
+            self.fail(name, f"unknown op {name.text!r}", did_you_mean(name.text, self.schema.kinds))
         values = self.arguments(name.text, self.schema.ops[kind].args)
         fail = None
         if self.token.kind == "word" and self.token.text == "fail":
@@ -270,7 +259,9 @@ class _Line:
             name = self.expect("word", "'(' or ','", f"write {owner}(argument=value, ...)")
             place = by_name.get(name.text)
             if place is None:
-                self.fail(name, f"{owner} has no argument {name.text!r}", _near(name.text, by_name))
+                self.fail(
+                    name, f"{owner} has no argument {name.text!r}", did_you_mean(name.text, by_name)
+                )
             if name.text in given:
                 self.fail(name, f"{name.text!r} is given twice", "keep one of the two")
             given.add(name.text)
@@ -313,7 +304,7 @@ class _Line:
         if arg.kind not in ("enum", "flags"):
             self.fail(token, f"{arg.name} has no names, found {token.text!r}", _describe(arg))
         if token.text not in arg.names:
-            hint = _near(token.text, (name for name in arg.names if name))
+            hint = did_you_mean(token.text, (name for name in arg.names if name))
             self.fail(token, f"{arg.name} has no value {token.text!r}", hint)
         place = arg.names.index(token.text)
         return 1 << place if arg.kind == "flags" else place
@@ -328,7 +319,7 @@ class _Line:
         if self.token.kind == "word":
             token = self.next()
             if token.text not in FAIL_CLASSES:
-                near = _near(token.text, FAIL_CLASSES)
+                near = did_you_mean(token.text, FAIL_CLASSES)
                 self.fail(token, f"unknown class of fault {token.text!r}", near)
             cls = FAIL_CLASSES.index(token.text)
             self.expect(",", repr(token.text), hint)

@@ -76,7 +76,7 @@ smoke)
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     for target in $("$bin/python" -c 'import vfuzz; print(*(t.name for t in vfuzz.targets()))'); do
-        "$bin/vfuzz" run "$target" --runs 200000 --seed 1 --work "$work/$target" "$@"
+        "$bin/vfuzz" run "$target" "$work/$target" --runs 200000 --seed 1 "$@"
     done
     ;;
 lint)

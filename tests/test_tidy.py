@@ -190,8 +190,7 @@ def test_no_dead_module():
         if path.parts[0] != "vfuzz" or len(path.parts) == 2 or path.stem.startswith("__"):
             continue
         others = set().union(*(names for other, names in by_file.items() if other != path))
-        dotted = ".".join(path.with_suffix("").parts)
-        if path.stem not in others | imported and f"`{dotted}" not in documented:
+        if path.stem not in others | imported and f"{path.name}`" not in documented:
             dead.append(str(path))
     assert not dead, f"modules that only tests import, and no document names:{report(dead)}"
 

@@ -69,7 +69,7 @@ FORBIDDEN = {
     "-seed": "use --seed, before the --",
 }
 
-_NO_INPUTS = "no interesting inputs were found"
+_NO_INPUTS = "ERROR: no interesting inputs were found"
 
 
 @dataclass(frozen=True)

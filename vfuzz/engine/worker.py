@@ -53,7 +53,11 @@ def die_with_parent(parent: int) -> None:
 
 
 def at_c_exit(function: Any) -> None:
-    """Call a function in C's exit(): libFuzzer ends with it, past all of Python."""
+    """Call a function in C's exit(): libFuzzer ends with it, past all of Python.
+
+    The process must not end in any other way than that or os._exit: when Python has been taken down
+    in order, there is nobody left to call the function.
+    """
     callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: function())
     _kept_alive.append(callback)
     ctypes.CDLL(None).__cxa_atexit(callback, None, None)
@@ -208,7 +212,14 @@ def main(argv: list[str]) -> NoReturn:
     restart = f"{sys.executable} -m vfuzz.engine.worker {argv[1]}"
     arguments = argv[2:] or list(spec.arguments)
     name = restart if spec.mode == "merge" else "vfuzz"
-    driver.fuzz(core, [name, *arguments], preloaded=preloaded)
+    try:
+        driver.fuzz(core, [name, *arguments], preloaded=preloaded)
+    except SystemExit as end:
+        if end.code:
+            raise  # an exception in a callback: at exit libFuzzer still keeps the input
+        worker.done()  # libFuzzer returned instead: it was asked to run single inputs
+        sys.stderr.flush()
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -19,28 +19,39 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from vfuzz.program.schema import FAIL_CLASSES
+
 if TYPE_CHECKING:
     from vfuzz.api import Event, Result
 
-__all__ = ["HOLDERS", "Location", "Sources", "render", "render_trace", "sources_of"]
+__all__ = ["FIELDS", "HOLDERS", "Location", "Sources", "render", "render_trace", "sources_of"]
 
 #: Who can hold a reference, in the order of the H_* constants of sim/memory.pxi.
 HOLDERS = ("driver", "ring", "page_frag", "skb", "free list", "dma record", "kernel")
 
-#: (event, kind of object) -> meaning of its two numbers; the kind "" stands for all others.
-#: "frame" names another object, whose history then belongs to the report too.
+#: (event, kind of object) -> meaning of its two numbers, "" for a number without one; the kind ""
+#: stands for all kinds that are not listed. "frame" names another object, whose history then belongs
+#: to the report too.
 FIELDS: dict[tuple[str, str], tuple[str, str]] = {
     ("alloc", ""): ("size", "holder"),
     ("alloc", "skb"): ("frame", "size"),
-    ("get", ""): ("holder", "refcount"),
-    ("put", ""): ("holder", "refcount"),
-    ("move", ""): ("from", "to"),
-    ("free", ""): ("", ""),
-    ("map", "mapping"): ("frame", "size"),
-    ("unmap", "mapping"): ("frame", "size"),
-    ("frag", "skb"): ("frame", "offset"),
+    ("deliver", "skb"): ("length", "truesize"),
+    ("disable", ""): ("", ""),
     ("drop", "buffer"): ("frame", "offset"),
+    ("enable", ""): ("", ""),
     ("fault", "fault"): ("class", ""),
+    ("frag", "skb"): ("frame", "offset"),
+    ("free", ""): ("", ""),
+    ("get", ""): ("holder", "refcount"),
+    ("kick", "virtqueue"): ("avail_idx", "num_free"),
+    ("map", "mapping"): ("frame", "size"),
+    ("move", ""): ("from", "to"),
+    ("post", "buffer"): ("offset", "size"),
+    ("put", ""): ("holder", "refcount"),
+    ("schedule", ""): ("", ""),
+    ("take", "buffer"): ("frame", "size"),
+    ("unmap", "mapping"): ("frame", "size"),
+    ("use", "origin"): ("used", "written"),
 }
 
 #: Kinds of object that are frames: "frame 12" is one of these, and the numbers are shared.
@@ -192,6 +203,8 @@ def _meaning(event: Event) -> tuple[str, str]:
 def _number(label: str, value: int) -> str:
     if label in ("holder", "from", "to") and 0 <= value < len(HOLDERS):
         return f"{label} {HOLDERS[value]}"
+    if label == "class" and 0 <= value < len(FAIL_CLASSES):
+        return f"class {FAIL_CLASSES[value]}"
     if label in ("a", "b"):
         return f"{label}={value}"
     return f"{label} {value}"

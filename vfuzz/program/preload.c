@@ -2,12 +2,12 @@
  *
  * The symbols by which libFuzzer finds a custom mutator, in a library of their own.
  *
- * libFuzzer looks for them once, when its own library is loaded, so this one has to be in the global
- * scope before that: either because vfuzz.program.mutator.install() opened it first, or because it is
- * in LD_PRELOAD beside atheris' sanitizer_with_fuzzer.so. In the second case it is loaded before there
- * is an interpreter, and into every child process, so there is no Python in it and nothing runs at
- * load. The work is done behind two function pointers, which install() sets; until then libFuzzer's
- * own mutations are used.
+ * libFuzzer looks for them once, when its own library is loaded, so this one has to be in the
+ * global scope before that: either because vfuzz.program.mutator.install() opened it first, or
+ * because it is in LD_PRELOAD beside atheris' sanitizer_with_fuzzer.so. In the second case it is
+ * loaded before there is an interpreter, and into every child process, so there is no Python in it
+ * and nothing runs at load. The work is done behind two function pointers, which install() sets;
+ * until then libFuzzer's own mutations are used.
  *
  * Build as a plain, uninstrumented shared object, linked with libdl where that is still a library.
  */
@@ -56,8 +56,8 @@ EXPORT void vfuzz_set_mutator(vfuzz_mutate_fn mutate, vfuzz_crossover_fn crossov
     crossover_fn = crossover;
 }
 
-/* libFuzzer's own mutations, with its table of compared values; 0 when there is no engine. Only to be
- * called from within a mutation, since only then is the engine in a state for it. */
+/* libFuzzer's own mutations, with its table of compared values; 0 when there is no engine. Only to
+ * be called from within a mutation, since only then is the engine in a state for it. */
 EXPORT size_t vfuzz_engine_mutate(uint8_t *data, size_t size, size_t max_size)
 {
     return engine_fn ? engine_fn(data, size, max_size) : 0;

@@ -43,9 +43,19 @@ cdef struct Campaign:
     uint64_t pulse_every
     uint64_t pulse_next
 
+cdef struct Stepped:            # a violation met before and known: counted without Python
+    int check
+    int era
+    site_t site
+    uint64_t hits
+
+cdef enum:
+    STEPPED_MAX = 256
+
+cdef Stepped C_stepped[STEPPED_MAX]
+cdef int C_n_stepped = 0
 cdef Campaign C
 cdef set _known = set()
-cdef dict _known_counts = {}
 cdef object _on_violation = None
 cdef object _on_pulse = None
 
@@ -142,7 +152,7 @@ def configure(tuple eras, object quirks, object known, object on_violation,
     on_violation(data, era, violation dict) is called for a signature that is not known; on_pulse()
     every `pulse_every` executions (0: never).
     """
-    global _known, _known_counts, _on_violation, _on_pulse
+    global _known, _on_violation, _on_pulse, C_n_stepped
     if not 1 <= len(eras) <= 8:
         raise ValueError(f"a campaign runs 1 to 8 eras, not {len(eras)}")
     _require_schema()
@@ -155,7 +165,7 @@ def configure(tuple eras, object quirks, object known, object on_violation,
     C.pulse_every = pulse_every
     C.pulse_next = pulse_every if pulse_every else <uint64_t>-1
     _known = set(known)
-    _known_counts = {}
+    C_n_stepped = 0
     _on_violation = on_violation
     _on_pulse = on_pulse
 
@@ -165,15 +175,33 @@ def add_known(str signature):
     _known.add(signature)
 
 
-cdef int _report(bytes data, int era) except -1:
+cdef bint _stepped_over(int era) noexcept nogil:
+    """Is the violation in W one that was known before? A site is one literal, so its address is
+    its identity."""
+    cdef int i
     C.violations += 1
+    for i in range(C_n_stepped):
+        if (C_stepped[i].site == W.bad_site and C_stepped[i].check == W.bad_check
+                and C_stepped[i].era == era):
+            C_stepped[i].hits += 1
+            C.known_hits += 1
+            return True
+    return False
+
+
+cdef int _report(bytes data, int era) except -1:
+    global C_n_stepped
     raw = _violation_dict()
     signature = f"{CHECK_IDS[raw['check']]}@{raw['site']}"
     # an era's own known signatures are keyed "era-index:signature", found ones by signature alone
-    keyed = f"{era}:{signature}"
-    if signature in _known or keyed in _known:
+    if signature in _known or f"{era}:{signature}" in _known:
         C.known_hits += 1
-        _known_counts[keyed] = _known_counts.get(keyed, 0) + 1
+        if C_n_stepped < STEPPED_MAX:
+            C_stepped[C_n_stepped].check = W.bad_check
+            C_stepped[C_n_stepped].era = era
+            C_stepped[C_n_stepped].site = W.bad_site
+            C_stepped[C_n_stepped].hits = 1
+            C_n_stepped += 1
         return 0
     if _on_violation is None:
         raise RuntimeError(f"{signature}: {raw['message']}")
@@ -192,7 +220,7 @@ def fuzz_one(bytes data):
     bad = run_program(p, n, era, C.quirks[0], C.quirks[1], False)
     C.executions += 1
     C.ops += P.n_ops
-    if bad:
+    if bad and not _stepped_over(era):
         _report(data, era)
     if C.executions >= C.pulse_next:
         C.pulse_next = C.executions + C.pulse_every
@@ -207,8 +235,12 @@ def noop(bytes data):
 def counters():
     """Totals since configure(): executions, ops, violations, known_hits, known (signature: hits,
     keyed "era-index:signature")."""
+    known = {
+        f"{C_stepped[i].era}:{CHECK_IDS[C_stepped[i].check]}@{_text(C_stepped[i].site)}":
+            C_stepped[i].hits
+        for i in range(C_n_stepped)}
     return {"executions": C.executions, "ops": C.ops, "violations": C.violations,
-            "known_hits": C.known_hits, "known": dict(_known_counts)}
+            "known_hits": C.known_hits, "known": known}
 
 
 def bench(list inputs, int rounds, int era, object quirks=0):

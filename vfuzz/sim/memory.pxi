@@ -60,7 +60,8 @@ cdef struct Frame:
     int32_t extent_last
     int32_t bufs                # first buffer; 0 none
     int32_t n_maps              # live DMA mappings of it
-    int32_t rec                 # DMA record stored at its start (premapped chunks), 0 none
+    int32_t rec                 # what is stored at its start: an indirect table's number, or not 0
+                                # for the DMA record of a premapped chunk
 
 cdef struct Extent:
     uint32_t start
@@ -478,7 +479,7 @@ cdef inline void check_read(uint64_t addr, uint32_t size, site_t site) noexcept 
     """
     cdef int f = frame_of(addr)
     cdef uint32_t offset = offset_of(addr)
-    cdef int b, e
+    cdef int b, e, n
     check_live(f, site)
     if unlikely(offset + size > M_frames[f].size):
         violation(CHECK_S7, site, frame_kind(f), f,
@@ -496,10 +497,16 @@ cdef inline void check_read(uint64_t addr, uint32_t size, site_t site) noexcept 
             violation(CHECK_S33, site, b"buffer", b,
                       b"read at %lld, before the posted range [%lld, %lld)", offset,
                       M_bufs[b].p_start, M_bufs[b].p_end)
-        if unlikely(offset + size > M_bufs[b].p_end):
-            violation(CHECK_S7, site, b"buffer", b,
-                      b"read of [%lld, %lld) beyond the posted end %lld", offset, offset + size,
-                      M_bufs[b].p_end)
+        while unlikely(offset + size > M_bufs[b].p_end):
+            # one fragment may span buffers of one skb that lie end to end (coalescing)
+            step(site)
+            n = buf_at(f, M_bufs[b].a_end) if M_bufs[b].p_end == M_bufs[b].a_end else 0
+            if (n == 0 or M_bufs[b].state != B_SKB or M_bufs[n].state != B_SKB
+                    or M_bufs[n].owner != M_bufs[b].owner or M_bufs[n].p_start != M_bufs[b].p_end):
+                violation(CHECK_S7, site, b"buffer", b,
+                          b"read of [%lld, %lld) beyond the posted end %lld", offset, offset + size,
+                          M_bufs[b].p_end)
+            b = n
     e = extent_at(f, offset)
     while e and M_extents[e].start < offset + size:
         step(site)

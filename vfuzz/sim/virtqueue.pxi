@@ -16,7 +16,7 @@ and is told of every used entry that the driver takes:
 """
 
 cdef enum:
-    VQ_MAX = 64                 # largest ring
+    VQ_MAX = 32                 # largest ring
     VQS_MAX = 8
     SG_MAX = 20                 # MAX_SKB_FRAGS + 2 and one spare
     TABLES_MAX = 1024           # indirect tables in one program
@@ -119,6 +119,7 @@ cdef struct Vq:
     uint16_t dev_signalled      # split: used idx at the last interrupt decision
     uint16_t dev_since_signal   # packed: used descriptors since then
     int n_out
+    bint falsified              # it returned what it did not hold: its books mean nothing now
     # the judge's own
     int in_flight               # descriptors posted: num_free + in_flight == num
     uint64_t added              # split: buffers, packed: descriptors made available so far
@@ -270,6 +271,7 @@ cdef int table_new(uint32_t n, site_t site) noexcept nogil:
     t = V.n_tables
     V.n_tables += 1
     V_tables[t].mem = mem
+    M_frames[frame_of(mem)].rec = t
     V_tables[t].n = <int>n
     return t
 
@@ -710,15 +712,11 @@ cdef bint virtqueue_poll(Vq* vq, uint16_t last_used_idx) noexcept nogil:
 cdef void dev_read_table(Out* o, const Desc* d, int queue) noexcept nogil:
     """The device reads an indirect table through its DMA address."""
     cdef uint64_t mem = dma_resolve(d.addr, d.len, False, b"dev_read_table:resolve")
-    cdef int t, i
-    for t in range(V.n_tables - 1, 0, -1):
-        step(b"dev_read_table:search")
-        if V_tables[t].mem == mem:
-            break
-    else:
+    cdef int t = M_frames[frame_of(mem)].rec
+    cdef int i
+    if unlikely(t == 0 or V_tables[t].mem != mem):
         violation(CHECK_S47, b"dev_read_table:none", b"virtqueue", queue,
                   b"indirect descriptor does not point at a table", 0, 0, 0)
-        return
     o.n_parts = <uint16_t>V_tables[t].n
     o.capacity = 0
     for i in range(V_tables[t].n):
@@ -940,7 +938,7 @@ cdef void vq_check(Vq* vq, int queue) noexcept nogil:
         violation(CHECK_S47, b"vq_check:count", b"virtqueue", queue,
                   b"%lld descriptors free, %lld in flight, ring of %lld", vq.num_free, vq.in_flight,
                   vq.num)
-    if vq.broken or not vq.enabled or vq.kicked == vq.added:
+    if vq.broken or not vq.enabled or vq.kicked == vq.added or vq.fetched == vq.added:
         return
     if vq.packed:
         if vq.device_flags == EVENT_FLAG_DESC:

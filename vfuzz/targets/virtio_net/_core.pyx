@@ -75,9 +75,10 @@ cdef void op_stats() noexcept nogil:
         # 001160ec8c59: the base claimed zero for queues out of use
         base = 0
     if unlikely(active + base < vi.base_packets):
-        violation(CHECK_S43, b"op_stats:total", b"vi", 0,
+        violation(CHECK_S43, b"op_stats:after_resume" if vi.resumed else b"op_stats:total", b"vi", 0,
                   b"total of packets fell from %lld to %lld", vi.base_packets, active + base, 0)
     vi.base_packets = active + base
+    vi.resumed = False
     obs(b"packets", active + base)
 
 
@@ -175,8 +176,8 @@ cdef void stall_check() noexcept nogil:
         vq = &V_vqs[i]
         if (vq.in_flight == 0 and not vq.broken and vi_rq[i].napi.state == NAPI_IDLE
                 and not vi.refill.pending and not more_used(vq)):
-            violation(CHECK_S45, b"stall_check:empty", b"rq", i,
-                      b"queue %lld has no buffer posted and nothing will post one: reception stopped",
+            violation(CHECK_S45, b"stall_check:packed" if vq.packed else b"stall_check:split", b"rq",
+                      i, b"queue %lld has no buffer posted and nothing will post one: it is deaf",
                       i, 0, 0)
 
 
@@ -204,8 +205,8 @@ cdef void target_shutdown() noexcept nogil:
         step(b"target_shutdown:stack")
         kfree_skb(stack_pop(), b"target_shutdown:free")
     books_check(b"target_shutdown:books")
-    leak_check(b"target_shutdown:leak")
     maps_leak_check(b"target_shutdown:maps")
+    leak_check(b"target_shutdown:leak")
 
 
 include "../../sim/entry.pxi"

@@ -13,6 +13,11 @@ cdef inline void device_reset() noexcept nogil:
         dev_packet[i] = 0
 
 
+cdef inline void dev_queue_reset(int q) noexcept nogil:
+    """Queue q was reset: what the device was in the middle of is void."""
+    dev_packet[q] = 0
+
+
 cdef inline int packet_new() noexcept nogil:
     """A new packet; 0 when the arena is exhausted: the device then has nothing more to say."""
     global dev_n_packets
@@ -84,8 +89,10 @@ cdef void hdr_write(uint8_t* hdr, uint32_t flags, uint8_t gso_type, uint32_t gso
 
 
 cdef inline bint dev_may_use(int q) noexcept nogil:
-    """Has the device a live queue q that it may touch?"""
-    return q < vi.max_queue_pairs and V_vqs[q].live and V_vqs[q].enabled and V.driver_ok
+    """Has the device a live queue q that it may touch? One whose used ring it falsified it leaves
+    alone: what it holds there is no longer its own."""
+    return (q < vi.max_queue_pairs and V_vqs[q].live and V_vqs[q].enabled and V.driver_ok
+            and not V_vqs[q].falsified)
 
 
 cdef inline int dev_queue(uint32_t q) noexcept nogil:
@@ -143,6 +150,8 @@ cdef bint dev_packet_out(int q, uint32_t size, uint32_t flags, uint8_t gso_type,
     if packet == 0:
         return False
     J_packets[packet].num_buffers = <int>n
+    # what `use` began is cut short: the next `cont` belongs to nothing
+    dev_packet[q] = 0
     left = need
     for i in range(<int>n):
         step(b"dev_packet_out:loop")
@@ -256,7 +265,9 @@ cdef void op_use(const vf_op* op) noexcept nogil:
         return
     dev_packet[q] = packet
     o = origin_new(q, packet, True)
-    J_packets[packet].num_buffers = max(1, <int>op.arg[USE_NUM_BUFFERS])
+    # without MRG_RXBUF the field means nothing: every buffer is a packet
+    J_packets[packet].num_buffers = (max(1, <int>op.arg[USE_NUM_BUFFERS])
+                                     if vi.mergeable_rx_bufs else 1)
     hdr_write(J_origins[o].hdr, op.arg[USE_FLAGS], gso_raw(op.arg[USE_GSO_TYPE]),
               op.arg[USE_GSO_SIZE], ETH_HLEN + IP_HLEN, TCP_CHECK_OFFSET, op.arg[USE_NUM_BUFFERS], 0,
               o)
@@ -306,19 +317,23 @@ cdef void op_bad_used(const vf_op* op) noexcept nogil:
     if packet == 0 or M.n_origins >= ORIGINS_MAX:
         obs(b"sent", 0)
         return
+    dev_packet[q] = 0
     o = origin_new(q, packet, False)
     J_origins[o].used = op.arg[BAD_USED_LEN]
     J_origins[o].serial = vq.published
-    for k in range(vq.n_out):
-        if vq.out[k] == id:
-            # an id in its hands after all: an ordinary completion that wrote nothing
-            dev_use(vq, k, op.arg[BAD_USED_LEN], o)
-            break
+    k = 0
+    while k < vq.n_out and vq.out[k] != id:
+        k += 1
+    if k < vq.n_out:
+        # an id in its hands after all: an ordinary completion that wrote nothing
+        dev_use(vq, k, op.arg[BAD_USED_LEN], o)
+        dev_interrupt(q)
     else:
         if vq.published - vq.consumed < <uint64_t>vq.num:
             dev_used_raw(vq, id, op.arg[BAD_USED_LEN], 1, o)
+            dev_interrupt(q)
+        vq.falsified = True
     obs(b"sent", 1)
-    dev_interrupt(q)
 
 
 cdef void op_kicks(const vf_op* op) noexcept nogil:

@@ -14,7 +14,7 @@ HDR_FLAGS = ("NEEDS_CSUM", "DATA_VALID", "RSC_INFO")
 HASH_REPORTS = ("NONE", "IPV4", "TCPV4", "UDPV4", "IPV6", "TCPV6", "UDPV6", "IPV6_EX", "TCPV6_EX",
                 "UDPV6_EX")
 #: What runs at preemption point `at` of a longer kernel operation.
-RACES = ("NONE", "POLL", "REFILL", "OPEN")
+RACES = ("NONE", "POLL", "REFILL")
 
 _LENGTHS = (14, 26, 60, 64, 128, 129, 512, 640, 641, 1500, 1514, 1518, 1519, 1536, 2048, 3520, 3744,
             3760, 3776, 4050, 4064, 4084, 4096, 9000, 16384, 65535, 65550, 69600, 69612, 70000)
@@ -24,7 +24,7 @@ _USED = (0, 10, 12, 20, 24, 25, 26, 33, 34, 60, 1518, 1530, 1531, 1536, 1600, 16
 
 
 def _queue() -> Arg:
-    return Arg("queue", "int", 0, 3, role="index", doc="receive queue; modulo the queue pairs")
+    return Arg("queue", "int", 0, 2, role="index", doc="receive queue; modulo the queue pairs")
 
 
 def _race() -> tuple[Arg, Arg]:
@@ -40,9 +40,9 @@ BOOT = (
     Arg("features", "flags", names=FEATURES, width=4,
         doc="negotiated; RXHASH: the user switched receive hashing on; PREMAPPED: the driver maps "
             "page_frag chunks itself (6.12's code, which no 6.12 release switches on)"),
-    Arg("ring_order", "int", 2, 6, default=4, doc="receive rings have 1 << ring_order descriptors"),
-    Arg("pairs", "int", 1, 4, default=1, doc="max_virtqueue_pairs, with MQ"),
-    Arg("cpus", "int", 1, 4, default=4, doc="online CPUs: at most so many pairs are used at first"),
+    Arg("ring_order", "int", 2, 5, default=3, doc="receive rings have 1 << ring_order descriptors"),
+    Arg("pairs", "int", 1, 3, default=1, doc="max_virtqueue_pairs, with MQ or RSS"),
+    Arg("cpus", "int", 1, 3, default=3, doc="online CPUs: at most so many pairs are used at first"),
     Arg("mtu", "int", 0, 65535, default=1500, role="length", doc="device MTU, with feature MTU",
         interesting=(68, 1500, 1501, 4096, 4097, 8192, 9000, 12288, 65535)),
     Arg("rss_max_key_size", "int", 0, 255, default=40, doc="device configuration, with RSS",
@@ -78,7 +78,7 @@ OPS = (
     ), "the device delivers `count` plain packets of the same size", weight=8),
     Op("use", (
         _queue(),
-        Arg("pick", "int", 0, 63, role="index", doc="which of its buffers, oldest first"),
+        Arg("pick", "int", 0, 31, role="index", doc="which of its buffers, oldest first"),
         Arg("len", "int", 0, 100_000, default=64, role="length", interesting=_USED,
             doc="used length as the ring says it"),
         Arg("num_buffers", "int", 0, 65535, default=1, role="count",
@@ -91,13 +91,13 @@ OPS = (
     ), "a hostile device completes one buffer as the first of a packet; writes what fits", weight=16),
     Op("cont", (
         _queue(),
-        Arg("pick", "int", 0, 63, role="index", doc="which of its buffers, oldest first"),
+        Arg("pick", "int", 0, 31, role="index", doc="which of its buffers, oldest first"),
         Arg("len", "int", 0, 100_000, default=64, role="length", interesting=_USED),
         Arg("count", "int", 1, 32, default=1, role="count", doc="so many buffers, each so"),
     ), "a hostile device completes further buffers of the packet that `use` began", weight=10),
     Op("bad_used", (
         _queue(),
-        Arg("id", "int", 0, 65535, role="index", interesting=(0, 1, 15, 16, 63, 64, 65535)),
+        Arg("id", "int", 0, 65535, role="index", interesting=(0, 1, 7, 8, 31, 32, 65535)),
         Arg("len", "int", 0, 100_000, default=64, role="length", interesting=_USED),
     ), "a hostile device writes a used entry with any id", weight=2),
     Op("irq", (_queue(),), "the device interrupts, asked or not", weight=4),
@@ -117,11 +117,11 @@ OPS = (
     Op("open", _race(), "the user brings the interface up", weight=10),
     Op("close", _race(), "the user takes the interface down", weight=6),
     Op("channels", (
-        Arg("pairs", "int", 1, 4, default=1, role="count"),
+        Arg("pairs", "int", 1, 3, default=1, role="count"),
         *_race(),
     ), "the user sets the number of queue pairs (ethtool -L)", weight=3),
     Op("resize", (
-        Arg("ring_order", "int", 2, 6, default=3),
+        Arg("ring_order", "int", 2, 5, default=2),
         *_race(),
     ), "the user resizes the receive rings (ethtool -G)", weight=3),
     Op("freeze", _race(), "the system suspends", weight=2),

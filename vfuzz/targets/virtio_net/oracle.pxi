@@ -93,8 +93,9 @@ cdef void hdr_read(uint64_t addr, uint32_t size, uint8_t* out, site_t site) noex
             memcpy(out, &o.hdr[i], size)
             return
         k = &J_packets[o.packet]
-        if unlikely(not o.first and i == 0 and k.taken and not k.short_first
-                    and o.index < k.num_buffers and o.serial < k.visible):
+        if unlikely(not o.first and i == 0 and M_extents[x].origin == J_consumed[0]
+                    and k.taken and not k.short_first and o.index < k.num_buffers
+                    and o.serial < k.visible):
             violation(CHECK_S35, site, b"packet", o.packet,
                       b"vnet header read from buffer %lld of packet %lld, which has %lld", o.index,
                       o.packet, k.num_buffers)
@@ -213,7 +214,8 @@ cdef void judge_metadata(int s) noexcept nogil:
                       b"GSO packet with %lld bytes of payload and gso_size %lld",
                       p.len - transport, p.gso_size, 0)
         if unlikely((p.len - transport + p.gso_size - 1) / p.gso_size > 65535):
-            violation(CHECK_S30, b"judge_metadata:gso_segs", b"skb", s,
+            violation(CHECK_S30, b"judge_metadata:ufo_segs" if type == HDR_GSO_UDP
+                      else b"judge_metadata:gso_segs", b"skb", s,
                       b"%lld bytes at gso_size %lld are more than 65535 segments",
                       p.len - transport, p.gso_size, 0)
         if unlikely(p.ip_summed == CHECKSUM_PARTIAL

@@ -61,6 +61,7 @@ cdef int alloc_queues() noexcept nogil:
     if unlikely(vi.refill.pending or vi.refill_blocked):
         violation(CHECK_S1, b"alloc_queues:init_work", b"work", 0,
                   b"refill work initialised anew while it is pending", 0, 0, 0)
+    vi.resumed = vi.registered
     for i in range(vi.max_queue_pairs):
         rq = &vi_rq[i]
         memset(rq, 0, sizeof(ReceiveQueue))
@@ -120,7 +121,8 @@ cdef void virtnet_probe() noexcept nogil:
     vi.fraglist = quirk(QUIRK_A17)
     if vi.has_rss or vi.has_rss_hash_report:
         if P.boot[BOOT_RSS_MAX_KEY_SIZE] > RSS_MAX_KEY_SIZE and not quirk(QUIRK_A18):
-            # 3f7d9c1964fc: probe fails
+            # 3f7d9c1964fc: probe fails, there is no device
+            vi.max_queue_pairs = 0
             obs(b"probe", -EINVAL)
             return
     if vi.has_rss_hash_report:
@@ -144,6 +146,7 @@ cdef void virtnet_probe() noexcept nogil:
     vi.curr_queue_pairs = min(vi.max_queue_pairs, <int>P.boot[BOOT_CPUS])
     if init_vqs():
         # boot has no fault property: only an exhausted arena gets here
+        vi.max_queue_pairs = 0
         obs(b"probe", -ENOMEM)
         return
     if vi.has_rss or vi.has_rss_hash_report:
@@ -326,6 +329,7 @@ cdef int virtqueue_resize(int q, uint32_t num) noexcept nogil:
     if <uint32_t>vq.num == num:
         return 0
     vq.enabled = False
+    dev_queue_reset(q)
     while True:
         step(b"virtqueue_resize:recycle")
         token = virtqueue_detach_unused_buf(vq, b"virtqueue_resize:detach")
@@ -420,6 +424,7 @@ cdef void remove_vq_common() noexcept nogil:
     rq_check(b"remove_vq_common:rq")
     for i in range(vi.max_queue_pairs):
         V_vqs[i].enabled = False
+        dev_queue_reset(i)
     cond_resched()
     free_unused_bufs()
     for i in range(vi.max_queue_pairs):
@@ -443,6 +448,7 @@ cdef void remove_vq_common() noexcept nogil:
     if unlikely(vi.refill.pending or vi.refill_blocked):
         violation(CHECK_S1, b"remove_vq_common:refill", b"work", 0,
                   b"the queues are freed while the refill work is pending", 0, 0, 0)
+    maps_leak_check(b"remove_vq_common:maps")
     free_queues()
 
 

@@ -225,5 +225,3 @@ cdef void preempt() noexcept nogil:
                 break
     elif what == OPEN_RACE_REFILL:
         run_refill(True)
-    elif what == OPEN_RACE_OPEN:
-        dev_open()

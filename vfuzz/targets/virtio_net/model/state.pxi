@@ -2,7 +2,7 @@
 """State of the driver: struct virtnet_info and struct receive_queue, their constants, contexts."""
 
 cdef enum:
-    QUEUES_MAX = 4
+    QUEUES_MAX = 3
     ETH_HLEN = 14
     VLAN_HLEN = 4
     ETH_DATA_LEN = 1500
@@ -85,7 +85,8 @@ cdef struct VirtnetInfo:
     bint netdev_lock_by_work    # the waiting work holds the netdev lock (E07)
     uint64_t rx_length_errors
     uint64_t rx_frame_errors
-    uint64_t base_packets       # last totals that the user read (F02)
+    uint64_t base_packets       # last totals that the user read
+    bint resumed                # the queues are new since then
 
 cdef VirtnetInfo vi
 cdef ReceiveQueue vi_rq[QUEUES_MAX]

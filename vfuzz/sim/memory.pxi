@@ -431,6 +431,18 @@ cdef void bufs_drop_range(int f, uint32_t start, uint32_t end, site_t site) noex
         b = next
 
 
+cdef void bufs_drop_front(int f, uint32_t start, uint32_t end, site_t site) noexcept nogil:
+    """Free every buffer of an skb in frame f that overlaps [start, end) and does not reach beyond."""
+    cdef int b = M_frames[f].bufs
+    cdef int next
+    while b:
+        step(site)
+        next = M_bufs[b].next
+        if M_bufs[b].state == B_SKB and start < M_bufs[b].a_end <= end:
+            buf_drop(f, b, site)
+        b = next
+
+
 cdef inline void put_buf(uint64_t addr, site_t site) noexcept nogil:
     """put_page(virt_to_head_page(addr)) by the driver: its buffer at `addr` is given up."""
     cdef int f = frame_of(addr)

@@ -357,6 +357,9 @@ cdef void skb_eat_frags(Skb* p, uint32_t eat, site_t site) noexcept nogil:
             eat -= p.frags[i].size
             skb_frag_unref(p, i, site)
         else:
+            if eat:
+                # buffers of a coalesced fragment that lie wholly in front are no longer held
+                bufs_drop_front(p.frags[i].page, p.frags[i].offset, p.frags[i].offset + eat, site)
             p.frags[k] = p.frags[i]
             p.frags[k].offset += eat
             p.frags[k].size -= eat

@@ -33,7 +33,7 @@ QUIRKS = (
           "tailroom in big mode counts the header's own length for the padded one",
           "1a8024239dac, 35ecc7c38914", "", _BOTH, ("S11",), "source"),
     Quirk("A16", "vnet-short-frame", "the shortest frame is measured with the basic header",
-          "unverified", "", _BOTH, ("S4",), "recalled"),
+          "unverified", "", _BOTH, ("S4", "S43"), "recalled"),
     Quirk("A17", "vnet-fraglist-sg-overflow",
           "the device offers NETIF_F_FRAGLIST, its scatterlist has MAX_SKB_FRAGS + 2 entries",
           "48900cb6af42", "CVE-2015-5156", _BOTH, ("S14",), "source"),

@@ -22,14 +22,15 @@ __all__ = ["main"]
 
 COMMANDS = ("list", "run", "replay", "fmt", "tmin", "cmin", "checks", "quirks")
 
-EXIT_INTERRUPTED = 130
+EXIT_INTERRUPTED = 130  # what shells make of SIGINT
+EXIT_PIPE = 141  # and of SIGPIPE
 
 
 class _Verbs(click.Group):
     """Imports a verb's module when the verb is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [*COMMANDS]  # once its module is imported, `list` here is the verb
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
@@ -73,10 +74,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         print("vfuzz: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader has seen enough (`vfuzz replay ... | head`); Python must not complain at exit.
+    except (BrokenPipeError, SystemExit):
+        # The reader has seen enough (`vfuzz replay ... | head`): click makes a SystemExit of it.
+        # Python must not complain at exit, and the code must not claim a result.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_CLEAN
+        return EXIT_PIPE
     except OSError as error:
         print(f"vfuzz: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
         return EXIT_FAILED

@@ -18,7 +18,7 @@ from vfuzz.errors import EXIT_CLEAN, EXIT_FINDINGS, UsageError
 @click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=PATH)
 @target_option
 @click.option("-b", "--binary", is_flag=True, help="Print the binary form instead of text.")
-@click.option("-o", "--out", type=PATH, help="Write there instead of printing; one FILE only.")
+@click.option("-o", "--out", type=PATH, help="Write there; a directory takes several FILEs.")
 @click.option("-i", "--in-place", is_flag=True, help="Rewrite the text files themselves.")
 @click.option("--check", is_flag=True, help="Name the texts that are not canonical; ends with 1.")
 def command(
@@ -37,10 +37,13 @@ def command(
     \b
     vfuzz fmt --target virtio-net-rx crash-0c1f
     vfuzz fmt --binary -o program.bin program.vf
+    vfuzz fmt --binary -o seeds/ corpus/virtio-net-rx/seeds/*.vf
     vfuzz fmt --in-place corpus/virtio-net-rx/seeds/*.vf
     """
-    if out is not None and (len(paths) > 1 or in_place or check):
-        raise UsageError("--out takes one FILE, and neither --in-place nor --check")
+    if out is not None and (in_place or check):
+        raise UsageError("--out goes with neither --in-place nor --check")
+    if out is not None and len(paths) > 1 and not out.is_dir():
+        raise UsageError(f"--out {out} has to be a directory, which exists, to take several FILEs")
     if binary and (in_place or check):
         raise UsageError("--binary goes with neither --in-place nor --check")
     if binary and out is None and (len(paths) > 1 or sys.stdout.isatty()):
@@ -60,7 +63,10 @@ def command(
             elif changed:
                 write_atomic(path, text.encode())
         else:
-            _put(program.encode() if binary else text.encode(), out)
+            place = out
+            if out is not None and out.is_dir():
+                place = out / (path.stem if binary else f"{path.stem}.vf")
+            _put(program.encode() if binary else text.encode(), place)
     return EXIT_FINDINGS if check and odd else EXIT_CLEAN
 
 

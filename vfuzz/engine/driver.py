@@ -190,14 +190,10 @@ def _raise_in_model(result: api.Result) -> NoReturn:
     path, line = where or (f"{result.target.package.__name__}._core", 1)
     # The check is the innermost frame: two checks that fire in one function are two bugs.
     inner = _raiser(f"{violation.check}_{label}", path, line, "raise error")
-    outer = _raiser(function, path, line, "inner()")
+    outer = _raiser(function, path, line, "exec(inner, {'error': error})")
     error = Violated(f"{violation.title} ({violation.signature})")
-
-    def call_inner() -> None:
-        exec(inner, {"error": error})
-
-    exec(outer, {"inner": call_inner})
-    raise AssertionError("unreachable")
+    exec(outer, {"inner": inner, "error": error})
+    raise AssertionError("the line above raises")
 
 
 def _raiser(function: str, path: str, line: int, statement: str) -> CodeType:

@@ -30,8 +30,8 @@ __all__ = ["FIELDS", "HOLDERS", "Location", "Sources", "render", "render_trace",
 HOLDERS = ("driver", "ring", "page_frag", "skb", "free list", "dma record", "kernel")
 
 #: (event, kind of object) -> meaning of its two numbers, "" for a number without one; the kind ""
-#: stands for all kinds that are not listed. "frame" names another object, whose history then belongs
-#: to the report too.
+#: stands for all kinds that are not listed. "frame" names another object, whose history belongs to
+#: the report too.
 FIELDS: dict[tuple[str, str], tuple[str, str]] = {
     ("alloc", ""): ("size", "holder"),
     ("alloc", "skb"): ("frame", "size"),

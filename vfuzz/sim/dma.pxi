@@ -98,9 +98,9 @@ cdef void dma_unmap(uint64_t dma, uint32_t size, int direction, bint skip_sync,
 
 
 cdef void dma_sync_for_cpu(uint64_t dma, uint32_t offset, uint32_t size, uint32_t posted,
-                           int direction, site_t site) noexcept nogil:
-    """dma_sync_single_range_for_cpu(). S27: inside the mapping, its direction, not beyond the
-    `posted` bytes that the device was given."""
+                           int direction, site_t site, site_t site_length) noexcept nogil:
+    """dma_sync_single_range_for_cpu(). S27: a live mapping in its direction; inside it, and not
+    beyond the `posted` bytes that the device was given (at site_length)."""
     cdef int m = map_of(dma)
     cdef Map* p
     if unlikely(not (dma & DMA_IOVA) or m <= 0 or m >= D.n_maps or not D_maps[m].live):
@@ -112,10 +112,10 @@ cdef void dma_sync_for_cpu(uint64_t dma, uint32_t offset, uint32_t size, uint32_
                   b"sync with direction %lld of a mapping with direction %lld", direction,
                   p.direction, 0)
     if unlikely(offset + size > p.len):
-        violation(CHECK_S27, site, b"mapping", m,
+        violation(CHECK_S27, site_length, b"mapping", m,
                   b"sync of [%lld, %lld) beyond the mapped %lld bytes", offset, offset + size, p.len)
     if unlikely(size > posted):
-        violation(CHECK_S27, site, b"mapping", m,
+        violation(CHECK_S27, site_length, b"mapping", m,
                   b"sync of %lld bytes where %lld were posted", size, posted, 0)
     extents_sync(frame_of(p.addr), offset_of(p.addr) + offset, offset_of(p.addr) + offset + size,
                  site)

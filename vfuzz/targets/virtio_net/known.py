@@ -15,7 +15,7 @@ KNOWN: tuple[Known, ...] = (
            "R01: big mode writes an 18th fragment for packets beyond 69,600 bytes"),
     *_both("S34@packet_end:consumed", "virtio-net-R04",
            "R04: num_buffers 0 makes one packet of everything in the ring"),
-    Known(_NEW, "S27@virtnet_rq_unmap:sync", "docs/findings/virtio-net-R05.md",
+    Known(_NEW, "S27@virtnet_rq_unmap:sync_length", "docs/findings/virtio-net-R05.md",
           "R05: a premapped buffer is synced by a used length that nobody checked yet"),
     *_both("S45@stall_check:packed", "virtio-net-R07",
            "R07: a packed ring's failed mapping is -EIO, after which nothing refills"),

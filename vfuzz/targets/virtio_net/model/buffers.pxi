@@ -67,7 +67,7 @@ cdef void virtnet_rq_unmap(ReceiveQueue* rq, uint64_t token, uint32_t len) noexc
         posted = M_bufs[b].p_end - offset_of(buf) if b else 0
         dma_sync_for_cpu(dma.addr, offset_of(buf) - DMA_RECORD_SIZE, len, posted,
                          DMA_TO_DEVICE if quirk(QUIRK_C03) else DMA_FROM_DEVICE,
-                         b"virtnet_rq_unmap:sync")
+                         b"virtnet_rq_unmap:sync", b"virtnet_rq_unmap:sync_length")
     if dma.ref:
         return
     dma_unmap(dma.addr, dma.len, DMA_FROM_DEVICE, True, b"virtnet_rq_unmap:unmap")

@@ -22,6 +22,7 @@ CALLBACK __sanitizer_cov_pcs_init(const uintptr_t *start, const uintptr_t *stop)
     (void)stop;
 }
 
+/* Only code compiled with more than our own coverage flags, by CFLAGS, calls the rest. */
 CALLBACK __sanitizer_cov_trace_cmp1(uint8_t a, uint8_t b) { (void)a; (void)b; }
 CALLBACK __sanitizer_cov_trace_cmp2(uint16_t a, uint16_t b) { (void)a; (void)b; }
 CALLBACK __sanitizer_cov_trace_cmp4(uint32_t a, uint32_t b) { (void)a; (void)b; }
@@ -36,7 +37,6 @@ CALLBACK __sanitizer_cov_trace_switch(uint64_t value, uint64_t *cases)
     (void)cases;
 }
 
-/* Only code compiled with -fsanitize=fuzzer-no-link from CFLAGS calls these. */
 CALLBACK __sanitizer_cov_trace_pc_indir(uintptr_t callee) { (void)callee; }
 CALLBACK __sanitizer_cov_trace_div4(uint32_t value) { (void)value; }
 CALLBACK __sanitizer_cov_trace_div8(uint64_t value) { (void)value; }

@@ -5,6 +5,9 @@ One extension module holds one world, in static storage, so that a field is one 
 C compiler sees every access. A program runs from `bytes` to verdict without Python: a violation
 records itself here and leaves the run with longjmp, so no model function has an error path that
 upstream does not have.
+
+The including module defines, before this file:
+    CHECK_HANG                  the check, one of CHECK_<ID>, that an op without an end violates
 """
 from libc.setjmp cimport jmp_buf, setjmp, longjmp
 from libc.stdint cimport (int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
@@ -15,7 +18,7 @@ from vfuzz.program.codec cimport VF_MAX_OPS, vf_decode, vf_op, vf_program, vf_sc
 
 cdef extern from *:
     """
-    /* A site is a label "function:what", unique in the target's sources: the report finds its line. */
+    /* A site is a label "function:what", unique in the target: the report finds its line. */
     typedef const char *site_t;
     """
     ctypedef const char* site_t
@@ -126,7 +129,7 @@ cdef inline void obs(const char* name, int64_t value) noexcept nogil:
 
 
 cdef inline void event(uint32_t state) noexcept nogil:
-    """State feedback: a reached state becomes a libFuzzer feature (mixed into FEEDBACK_SIZE slots)."""
+    """State feedback: a reached state becomes a libFuzzer feature (mixed into FEEDBACK_SIZE)."""
     cdef uint32_t h = state * <uint32_t>0x9E3779B1
     W_feedback[(h >> 20) & (FEEDBACK_SIZE - 1)] += 1
 
@@ -171,12 +174,12 @@ cdef inline bint fault(int cls, site_t site) noexcept nogil:
 
 
 cdef void hang(site_t site) noexcept nogil:
-    violation(CHECK_S45, site, b"op", W.op, b"made %lld steps in this op, %lld in the program",
+    violation(CHECK_HANG, site, b"op", W.op, b"made %lld steps in this op, %lld in the program",
               W.steps_op, W.steps_total, 0)
 
 
 cdef inline void step(site_t site) noexcept nogil:
-    """One iteration of a loop whose length an input controls: a hang is a violation (S45)."""
+    """One iteration of a loop whose length an input controls: a hang is CHECK_HANG."""
     W.steps_op += 1
     if unlikely(W.steps_op > STEPS_OP_MAX):
         W.steps_total += W.steps_op

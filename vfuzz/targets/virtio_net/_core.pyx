@@ -2,6 +2,10 @@
 """virtio-net-rx, compiled: the shared world, the driver's model, the device, the judge."""
 
 include "_gen.pxi"
+
+cdef enum:
+    CHECK_HANG = CHECK_S45      # hook of sim/world.pxi
+
 include "../../sim/world.pxi"
 include "../../sim/memory.pxi"
 include "../../sim/dma.pxi"

@@ -250,6 +250,10 @@ cdef bint try_fill_recv(ReceiveQueue* rq) noexcept nogil:
     return err != -ENOMEM
 
 
-cdef inline void schedule_refill() noexcept nogil:
-    vi.refill.pending = True
-    ev(b"schedule", b"work", 0, 0, 0, b"schedule_refill:work")
+cdef inline void schedule_refill(int by) noexcept nogil:
+    """schedule_delayed_work(&vi->refill): `by` (BY_*) names the caller in what it may lead to."""
+    if not vi.refill.pending:
+        vi.refill.pending = True
+        if by != BY_ITSELF:
+            vi.refill_by = by
+    ev(b"schedule", b"work", 0, by, 0, b"schedule_refill:work")

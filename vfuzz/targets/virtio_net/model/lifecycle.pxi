@@ -59,7 +59,8 @@ cdef int alloc_queues() noexcept nogil:
         vi.rss_table_mem = vi.rss_key_mem = vi.ctrl_mem = 0
         return -ENOMEM
     if unlikely(vi.refill.pending or vi.refill_blocked):
-        violation(CHECK_S1, b"alloc_queues:init_work", b"work", 0,
+        violation(CHECK_S1, b"alloc_queues:after_resize" if vi.refill_by == BY_RESIZE
+                  else b"alloc_queues:init_work", b"work", 0,
                   b"refill work initialised anew while it is pending", 0, 0, 0)
     vi.resumed = vi.registered
     for i in range(vi.max_queue_pairs):
@@ -223,7 +224,7 @@ cdef int virtnet_open() noexcept nogil:
     for i in range(vi.max_queue_pairs):
         if i < vi.curr_queue_pairs:
             if not try_fill_recv(&vi_rq[i]):
-                schedule_refill()
+                schedule_refill(BY_OPEN)
         if quirk(QUIRK_CANARY) and V_vqs[i].in_flight == V_vqs[i].num:
             get_page(frame_of(vi.rq_mem), H_DRV, b"virtnet_open:canary")
         preempt()
@@ -296,7 +297,7 @@ cdef int virtnet_set_queues(int pairs) noexcept nogil:
         kfree(mq, b"virtnet_set_queues:free_mq")
     vi.curr_queue_pairs = pairs
     if vi.up:
-        schedule_refill()
+        schedule_refill(BY_QUEUES)
     return 0
 
 
@@ -357,7 +358,7 @@ cdef int virtnet_rx_resize(int q, uint32_t num) noexcept nogil:
     err = virtqueue_resize(q, num)
     preempt()
     if not try_fill_recv(rq):
-        schedule_refill()
+        schedule_refill(BY_RESIZE)
     if vi.running:
         netdev_lock(b"virtnet_rx_resize:netdev_lock")
         virtnet_napi_enable(rq)
@@ -446,7 +447,8 @@ cdef void remove_vq_common() noexcept nogil:
                       b"queue %lld is freed while its NAPI is enabled", i, 0, 0)
         V_vqs[i].live = False
     if unlikely(vi.refill.pending or vi.refill_blocked):
-        violation(CHECK_S1, b"remove_vq_common:refill", b"work", 0,
+        violation(CHECK_S1, b"remove_vq_common:after_resize" if vi.refill_by == BY_RESIZE
+                  else b"remove_vq_common:refill", b"work", 0,
                   b"the queues are freed while the refill work is pending", 0, 0, 0)
     maps_leak_check(b"remove_vq_common:maps")
     free_queues()
@@ -491,7 +493,7 @@ cdef int virtnet_restore() noexcept nogil:
         if quirk(QUIRK_E03):
             for i in range(vi.max_queue_pairs):
                 if i < vi.curr_queue_pairs and not try_fill_recv(&vi_rq[i]):
-                    schedule_refill()
+                    schedule_refill(BY_OPEN)
                 virtnet_napi_enable(&vi_rq[i])
         else:
             err = virtnet_open()

@@ -89,7 +89,7 @@ cdef int virtnet_receive(ReceiveQueue* rq, int budget) noexcept nogil:
         if not try_fill_recv(rq):
             if vi.refill_enabled or quirk(QUIRK_E01) or quirk(QUIRK_E19):
                 # 5a159128faff: without the flag a poll re-arms the work that close just cancelled
-                schedule_refill()
+                schedule_refill(BY_POLL)
     rq.stats.packets += stats.packets
     rq.stats.bytes += stats.bytes
     rq.stats.drops += stats.drops
@@ -153,14 +153,15 @@ cdef void refill_work(int first, bint racing) noexcept nogil:
         if quirk(QUIRK_E07):
             # 4bc12818b363: napi_disable() takes the netdev lock and waits under it
             vi.netdev_lock_by_work = True
-        if not napi_disable(&rq.napi, i, racing, b"refill_work:napi_disable"):
+        if not napi_disable(&rq.napi, i, racing, b"refill_work:after_resize"
+                            if vi.refill_by == BY_RESIZE else b"refill_work:napi_disable"):
             vi.refill_blocked = i + 1
             return
         vi.netdev_lock_by_work = False
         still_empty = not try_fill_recv(rq)
         virtnet_napi_enable(rq)
         if still_empty:
-            schedule_refill()
+            schedule_refill(BY_ITSELF)
     event(0x4200)
 
 

@@ -21,6 +21,12 @@ cdef enum:
     DMA_RECORD_SIZE = 16        # sizeof(struct virtnet_rq_dma)
     CTX_HEADER_SHIFT = 22       # MRG_CTX_HEADER_SHIFT
 
+    BY_ITSELF = 0               # who scheduled the refill work
+    BY_OPEN = 1
+    BY_POLL = 2
+    BY_RESIZE = 3
+    BY_QUEUES = 4
+
     RXQ_UNUSED = 0              # xdp_rxq_info registration state
     RXQ_REGISTERED = 1
     RXQ_UNREGISTERED = 2
@@ -81,6 +87,7 @@ cdef struct VirtnetInfo:
     uint64_t rss_table_mem
     bint refill_enabled
     DelayedWork refill
+    int refill_by               # BY_*: who scheduled it first
     int refill_blocked          # queue + 1 at which the work waits for a disabled NAPI, else 0
     bint netdev_lock_by_work    # the waiting work holds the netdev lock (E07)
     uint64_t rx_length_errors

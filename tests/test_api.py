@@ -190,11 +190,8 @@ def test_a_model_that_is_not_deterministic_is_caught(ledger, monkeypatch):
 
 
 def test_a_program_runs_on_its_own_target_only(ledger):
-    others = [target for target in vfuzz.targets() if target.built]
-    if not others:
-        pytest.skip("no other target is built")
     with pytest.raises(UsageError, match="cannot run on"):
-        others[0].execute(ledger.parse("boot()"))
+        vfuzz.targets()[0].execute(ledger.parse("boot()"))
 
 
 def test_targets_can_be_pickled(ledger):

@@ -592,7 +592,12 @@ cdef uint64_t virtqueue_get_buf(Vq* vq, uint32_t* len, uint64_t* ctx, int queue,
     range or not in flight breaks the ring."""
     cdef int id
     cdef uint16_t slot, wrap
-    if vq.broken or not more_used(vq):
+    if vq.broken:
+        return 0
+    if unlikely(V.in_poll and not callbacks_off(vq)):
+        violation(CHECK_S41, site, b"virtqueue", queue,
+                  b"queue %lld is polled while its callbacks are on", queue, 0, 0)
+    if not more_used(vq):
         return 0
     if vq.packed:
         wrap = vq.last_used_idx >> 15
@@ -610,9 +615,6 @@ cdef uint64_t virtqueue_get_buf(Vq* vq, uint32_t* len, uint64_t* ctx, int queue,
     if id >= vq.num or vq.state[id].data == 0:
         vq.broken = True
         return 0
-    if unlikely(V.in_poll and not callbacks_off(vq)):
-        violation(CHECK_S41, site, b"virtqueue", queue,
-                  b"queue %lld is polled while its callbacks are on", queue, 0, 0)
     vq.consumed += 1
     on_consumed(queue, vq.used_origin[slot], len[0])
     if ctx != NULL:

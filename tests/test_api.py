@@ -138,7 +138,7 @@ def test_a_violation_says_what_where_and_when(ledger):
     violation = result.violation
     assert violation is not None
     assert violation.signature == "C1@ledger_put:unheld"
-    assert (violation.check, violation.title) == ("C1", "unbalanced-put")
+    assert (violation.check, violation.title) == ("C1", "bad-put")
     assert (violation.op, violation.obj, violation.obj_id) == (1, "page", 4)
     assert "put of page 4" in violation.message
     assert result.era == "new"

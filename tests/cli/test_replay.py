@@ -20,7 +20,7 @@ def test_a_violation_is_reported(vfuzz, write):
     done = vfuzz("replay", write("a.vf", BAD))
     assert done.code == 1
     assert done.out.startswith("a.vf:\n=====")
-    assert "==vfuzz== ERROR: VirtFuzzSanitizer: unbalanced-put on address 0x" in done.out
+    assert "==vfuzz== ERROR: VirtFuzzSanitizer: bad-put on address 0x" in done.out
     assert "=>   1 put(id=4)" in done.out
 
 

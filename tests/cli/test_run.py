@@ -37,17 +37,15 @@ def test_a_run_with_a_finding(vfuzz, write):
     options = ("-j1", "--runs", "2000", "--quirk", "Q01", "--interval", "0.1")
     done = vfuzz("run", LEDGER, "w", *options)
     assert done.code == 1
-    assert (
-        "findings: 1, 1 of them new\n  C1@ledger_put:unheld  unbalanced-put, old, new" in done.out
-    )
+    assert "findings: 1, 1 of them new\n  C1@ledger_put:unheld  bad-put, old, new" in done.out
     assert "    vfuzz replay w/findings/C1-ledger_put-unheld\n" in done.out
     assert "known in old: F01: a read of 255 touches 256 (C3@ledger_read:edge), hits " in done.out
     assert "see docs/findings/F01.md" in done.out
-    assert "vfuzz: finding: unbalanced-put C1@ledger_put:unheld in " in done.err
+    assert "vfuzz: finding: bad-put C1@ledger_put:unheld in " in done.err
     assert "cov " in done.err
     shown = vfuzz("replay", "w")
     assert shown.code == 1
-    assert "SUMMARY: VirtFuzzSanitizer: unbalanced-put" in shown.out
+    assert "SUMMARY: VirtFuzzSanitizer: bad-put" in shown.out
     small = vfuzz("tmin", "w/findings/C1-ledger_put-unheld/raw.bin")
     assert small.code == 0
     assert small.out.endswith("boot()\nput()\n")

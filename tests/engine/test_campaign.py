@@ -111,7 +111,7 @@ def test_a_finding_is_stored_minimised_and_reported(run, settings, ledger):
     source = inputs.read(home / "program.vf")
     assert source.program(source.resolve_target(None)) == small
     assert (source.eras, source.quirks) == ((stored.finding.era,), ("Q01",))
-    assert recorder.said("finding: unbalanced-put C1@ledger_put:unheld")
+    assert recorder.said("finding: bad-put C1@ledger_put:unheld")
 
 
 def test_a_run_is_resumed_and_old_findings_still_count(run, settings):

@@ -72,9 +72,9 @@ def test_the_mutator_is_called_wherever_libfuzzer_comes_from(tmp_path, preload):
 def test_a_violation_ends_a_harness_with_a_report_and_the_input(tmp_path, preload, ledger):
     done = fuzz(tmp_path, "-runs=50000", "-seed=1", preload=preload, VFUZZ_QUIRKS="Q01")
     assert done.returncode not in (0, 3), done.stderr
-    assert "==vfuzz== ERROR: VirtFuzzSanitizer: unbalanced-put on address 0x" in done.stderr
+    assert "==vfuzz== ERROR: VirtFuzzSanitizer: bad-put on address 0x" in done.stderr
     assert "Uncaught Python exception" in done.stdout
-    assert "Violated: unbalanced-put (C1@ledger_put:unheld)" in done.stdout
+    assert "Violated: bad-put (C1@ledger_put:unheld)" in done.stdout
     (kept,) = tmp_path.glob("crash-*")
     violation = ledger.execute(kept.read_bytes(), "old", ("Q01",)).violation
     assert violation is not None

@@ -63,7 +63,7 @@ def test_a_raw_finding_is_minimised_and_reported(home, ledger):
     assert (home / "report.txt").read_text() == ledger.execute(program, "new", ("Q01",)).report()
     assert (home / "program.vf").read_text() == (
         "# target: tests.fakes.ledger\n# era: new\n# quirks: Q01\n"
-        "# unbalanced-put, C1@ledger_put:unheld\nboot()\nput()\n"
+        "# bad-put, C1@ledger_put:unheld\nboot()\nput()\n"
     )
 
 

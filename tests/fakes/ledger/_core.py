@@ -19,7 +19,6 @@ from typing import Any
 
 from tests.fakes.ledger.checks import CHECKS
 from tests.fakes.ledger.ops import SCHEMA
-
 from vfuzz.program import codec
 
 GET, PUT, READ, CRASH = range(4)

@@ -90,7 +90,8 @@ def set_up_environment(groups: Iterable[str]) -> None:
     if missing:
         requirements = [line for lines in missing.values() for line in lines]
         print(f"vfuzz set-up: installing into {VENV.name}: {', '.join(requirements)}", flush=True)
-        _run([PYTHON, "-m", "pip", "install", "--quiet", *requirements])
+        # Twice quiet: what went wrong, but not what pip thinks of the user's configuration.
+        _run([PYTHON, "-m", "pip", "install", "--quiet", "--quiet", *requirements])
         for name, lines in missing.items():
             _stamp(f"pip-{name}", lines)
 

@@ -124,7 +124,9 @@ class build_ext(_build_ext):
         temp = Path(self.build_temp)
         allowlist, ignorelist = temp / "coverage.allow", temp / "coverage.ignore"
         changed = write_if_changed(allowlist, toolchain.ALLOWLIST)
-        changed |= write_if_changed(ignorelist, toolchain.IGNORELIST)
+        changed |= write_if_changed(
+            ignorelist, toolchain.ignorelist(sorted((ROOT / "vfuzz").rglob("*.p[yx][xi]")))
+        )
         coverage = {
             on: toolchain.coverage_flags(KIND, on, allowlist, ignorelist) for on in (False, True)
         }

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+# coverage: off
 """DMA mappings with ownership, as an IOMMU with one address window per mapping would enforce them.
 
 A DMA address is either physical (device without the DMA API: the frame's own address) or an IOVA:

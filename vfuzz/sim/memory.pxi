@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+# coverage: off
 """Simulated memory: frames with holders of references, written extents, buffers, page_frag, kmalloc.
 
 A *frame* is one allocation: a page, a compound page, an skb head chunk or a kmalloc object. Its

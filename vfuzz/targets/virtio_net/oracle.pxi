@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+# coverage: off
 """The judge of reception: what the device delivered against what the stack was given.
 
 It knows the device's side (origins, packets) and the specification, and never looks at quirks. The

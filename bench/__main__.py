@@ -64,7 +64,9 @@ def _drain(process: subprocess.Popen[str]) -> tuple[str, str]:
     return chunks["out"], chunks["err"]
 
 
-def engine_cost(what: str, name: str, runs: int, corpus: Path) -> tuple[float, dict[str, int], float]:
+def engine_cost(
+    what: str, name: str, runs: int, corpus: Path
+) -> tuple[float, dict[str, int], float]:
     """Microseconds an execution under the engine, its counters, peak memory in MiB. What starting
     costs is taken off: two runs of different length, the difference counts."""
     short = max(runs // 10, 1000)

@@ -114,7 +114,8 @@ cdef void dma_sync_for_cpu(uint64_t dma, uint32_t offset, uint32_t size, uint32_
                   p.direction, 0)
     if unlikely(offset + size > p.len):
         violation(CHECK_S27, site_length, b"mapping", m,
-                  b"sync of [%lld, %lld) beyond the mapped %lld bytes", offset, offset + size, p.len)
+                  b"sync of [%lld, %lld) beyond the mapped %lld bytes", offset, offset + size,
+                  p.len)
     if unlikely(size > posted):
         violation(CHECK_S27, site_length, b"mapping", m,
                   b"sync of %lld bytes where %lld were posted", size, posted, 0)

@@ -254,8 +254,8 @@ def bench(list inputs, int rounds, int era, object quirks=0):
     for i in range(rounds):
         for j in range(n):
             data = <bytes>inputs[j]
-            run_program(<const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), era, lo, hi,
-                        False)
+            run_program(<const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), era,
+                        lo, hi, False)
             executions += 1
             ops += P.n_ops
     return executions, ops

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # coverage: off
-"""Simulated memory: frames with holders of references, written extents, buffers, page_frag, kmalloc.
+"""Simulated memory: frames with holders of references, written extents, buffers, page_frag.
 
 A *frame* is one allocation: a page, a compound page, an skb head chunk or a kmalloc object. Its
 address is `frame << ADDR_SHIFT | offset`, so between any two allocations lies a red zone, and an
@@ -61,8 +61,7 @@ cdef struct Frame:
     int32_t extent_last
     int32_t bufs                # first buffer; 0 none
     int32_t n_maps              # live DMA mappings of it
-    int32_t rec                 # what is stored at its start: an indirect table's number, or not 0
-                                # for the DMA record of a premapped chunk
+    int32_t rec                 # number of the indirect table in it; 1: starts with a DMA record
 
 cdef struct Extent:
     uint32_t start
@@ -433,7 +432,7 @@ cdef void bufs_drop_range(int f, uint32_t start, uint32_t end, site_t site) noex
 
 
 cdef void bufs_drop_front(int f, uint32_t start, uint32_t end, site_t site) noexcept nogil:
-    """Free every buffer of an skb in frame f that overlaps [start, end) and does not reach beyond."""
+    """Free every buffer of an skb in frame f that overlaps [start, end), but not beyond end."""
     cdef int b = M_frames[f].bufs
     cdef int next
     while b:

@@ -144,7 +144,7 @@ cdef int build_skb(uint64_t head, uint32_t frag_size, site_t site) noexcept nogi
 
 
 cdef int alloc_head_skb(uint32_t chunk, uint32_t reserve, site_t site) noexcept nogil:
-    """An skb with a head of its own of `chunk` bytes, shared info included. A fault site (alloc)."""
+    """An skb with a head of its own of `chunk` bytes, shared info in it. A fault site (alloc)."""
     cdef int f, s
     if fault(FAULT_ALLOC, site):
         return 0
@@ -302,7 +302,7 @@ cdef uint32_t kmalloc_size(uint32_t size) noexcept nogil:
 
 
 cdef bint pskb_expand_head(int s, uint32_t more, site_t site) noexcept nogil:
-    """pskb_expand_head(skb, 0, more): a new, larger head. A fault site (alloc); False on failure."""
+    """pskb_expand_head(skb, 0, more): a new, larger head. A fault site (alloc): then False."""
     cdef Skb* p = skb_get(s, site)
     cdef uint32_t size = kmalloc_size(skb_data_align(p.end + more) + SHINFO_SIZE)
     cdef uint32_t old_end = p.end

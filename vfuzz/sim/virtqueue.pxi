@@ -130,7 +130,7 @@ cdef struct Vq:
     uint16_t avail_ring[VQ_MAX]
     uint32_t used_id[VQ_MAX]
     uint32_t used_len[VQ_MAX]
-    int32_t used_origin[VQ_MAX] # by used slot: the device write behind it
+    int32_t used_origin[VQ_MAX]  # by used slot: the device write behind it
     uint16_t out[VQ_MAX]        # ids in the device's hands, oldest first
     Out held[VQ_MAX]            # by id
     Desc desc[VQ_MAX]
@@ -550,7 +550,7 @@ cdef inline bint more_used(const Vq* vq) noexcept nogil:
 
 
 cdef void detach_buf(Vq* vq, int id, site_t site) noexcept nogil:
-    """detach_buf_{split,packed}(): unmap, give the descriptors back; the buffers are the driver's."""
+    """detach_buf_{split,packed}(): unmap, free the descriptors; the buffers are the driver's."""
     cdef DescState* st = &vq.state[id]
     cdef int i, k, n = 1
     st.data = 0
@@ -906,7 +906,7 @@ cdef void dev_notifications(Vq* vq, bint on) noexcept nogil:
 
 
 cdef bint dev_wants_interrupt(Vq* vq) noexcept nogil:
-    """After used entries were published: does the driver's suppression state ask for an interrupt?"""
+    """After used entries were published: does the driver's state ask for an interrupt?"""
     cdef uint16_t old, off, n
     cdef bint wrap
     cdef int event, now

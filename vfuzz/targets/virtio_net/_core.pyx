@@ -67,10 +67,12 @@ cdef void op_forward() noexcept nogil:
 
 
 cdef void op_stats() noexcept nogil:
-    """Queue statistics: what active queues report, and the base for the others. S43: totals grow."""
+    """Queue statistics: what active queues report, and the base for the others (S43: they grow)."""
     cdef int i
     cdef uint64_t active = 0, base = 0
+    cdef uint32_t busy = 0
     for i in range(vi.max_queue_pairs):
+        busy |= <uint32_t>(vi_rq[i].stats.packets != 0) << i
         if i < vi.curr_queue_pairs:
             active += vi_rq[i].stats.packets
         else:
@@ -79,8 +81,10 @@ cdef void op_stats() noexcept nogil:
         # 001160ec8c59: the base claimed zero for queues out of use
         base = 0
     if unlikely(active + base < vi.base_packets):
-        violation(CHECK_S43, b"op_stats:after_resume" if vi.resumed else b"op_stats:total", b"vi", 0,
-                  b"total of packets fell from %lld to %lld", vi.base_packets, active + base, 0)
+        violation(CHECK_S43, b"op_stats:after_resume" if vi.resumed else b"op_stats:total",
+                  b"vi", 0, b"total of packets fell from %lld to %lld", vi.base_packets,
+                  active + base, 0)
+    event(0x5200 + busy * 16 + <uint32_t>vi.curr_queue_pairs * 2 + (vi.base_packets != 0))
     vi.base_packets = active + base
     vi.resumed = False
     obs(b"packets", active + base)
@@ -171,7 +175,7 @@ cdef void target_op(const vf_op* op) noexcept nogil:
 
 
 cdef void stall_check() noexcept nogil:
-    """S45: an interface that is up has a buffer posted, or something under way that will post one."""
+    """S45: an interface that is up has a buffer posted, or something under way that posts one."""
     cdef int i
     cdef Vq* vq
     if not vi.running or not vi.present or M.exhausted:
@@ -180,8 +184,9 @@ cdef void stall_check() noexcept nogil:
         vq = &V_vqs[i]
         if (vq.in_flight == 0 and not vq.broken and vi_rq[i].napi.state == NAPI_IDLE
                 and not vi.refill.pending and not more_used(vq)):
-            violation(CHECK_S45, b"stall_check:packed" if vq.packed else b"stall_check:split", b"rq",
-                      i, b"queue %lld has no buffer posted and nothing will post one: it is deaf",
+            violation(CHECK_S45, b"stall_check:packed" if vq.packed else b"stall_check:split",
+                      b"rq", i,
+                      b"queue %lld has no buffer posted and nothing will post one: it is deaf",
                       i, 0, 0)
 
 

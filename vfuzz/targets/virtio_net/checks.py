@@ -11,7 +11,7 @@ _SPEC = "virtio 1.3, "
 
 CHECKS = (
     Check("S1", "use-after-free",
-          "No page, skb, queue array or buffer is read, written or reached by DMA after its release.",
+          "No page, skb, queue array or buffer is touched, by CPU or DMA, after its release.",
           "page and skb reference counting"),
     Check("S2", "memory-leak",
           "No reference stays in the driver's hands after an op, and none at all at the end.",
@@ -23,7 +23,7 @@ CHECKS = (
           "receive_buf(), eth_type_trans()"),
     Check("S5", "out-of-bounds-write", "The CPU writes only inside the object.",
           "build_skb(), virtnet_init_default_rss()"),
-    Check("S6", "bad-posted-range", "Every posted and every mapped range lies in one live allocation.",
+    Check("S6", "bad-posted-range", "Every posted or mapped range lies in one live allocation.",
           "virtqueue_add_inbuf(), dma_map_single()"),
     Check("S7", "out-of-bounds-read",
           "The driver never reads beyond what it posted, whatever the used length says.",
@@ -78,10 +78,11 @@ CHECKS = (
           _SPEC + "5.1.6.4"),
     Check("S36", "wrong-bytes", "Delivered bytes are exactly the device's bytes, in order.",
           _SPEC + "5.1.6.4"),
-    Check("S39", "bad-buffer-length", "Buffer lengths stay in their clamps and survive the context word.",
+    Check("S39", "bad-buffer-length",
+          "Buffer lengths stay in their clamps and survive the context word.",
           "get_mergeable_buf_len(), mergeable_len_to_ctx()"),
     Check("S41", "napi-state",
-          "NAPI is enabled once per disable, never on freed queues; a poll runs with callbacks off.",
+          "NAPI is enabled once per disable, not on freed queues; a poll has callbacks off.",
           "napi_enable(), virtqueue_disable_cb()"),
     Check("S42", "rxq-info-state",
           "rx info is registered and unregistered in turn, and registered while NAPI runs.",
@@ -95,5 +96,6 @@ CHECKS = (
           "napi_disable(), cancel_delayed_work_sync()"),
     Check("S47", "ring-protocol",
           "Rings are used as specified: descriptors add up, lists are whole, nothing before "
-          "DRIVER_OK, no notification lost.", _SPEC + "2.7 Split Virtqueues, 2.8 Packed Virtqueues"),
+          "DRIVER_OK, no notification lost.",
+          _SPEC + "2.7 Split Virtqueues, 2.8 Packed Virtqueues"),
 )

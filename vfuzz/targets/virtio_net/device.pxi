@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The virtio-net device: what it writes into receive buffers, conforming or hostile."""
 
-cdef int dev_packet[QUEUES_MAX] # packet that `cont` continues, 0 none
+cdef int dev_packet[QUEUES_MAX]  # packet that `cont` continues, 0 none
 cdef int dev_n_packets
 
 
@@ -104,7 +104,7 @@ cdef inline int dev_queue(uint32_t q) noexcept nogil:
 
 cdef void dev_complete(int q, int k, uint32_t used, uint32_t written, int origin,
                        site_t site) noexcept nogil:
-    """Write `written` bytes of `origin` into the k-th held buffer of queue q, return it as `used`."""
+    """Write `written` bytes of `origin` into the k-th held buffer of queue q, use it as `used`."""
     cdef Vq* vq = &V_vqs[q]
     cdef Origin* o = &J_origins[origin]
     o.written = dev_write(vq, k, written, origin, site)
@@ -125,7 +125,7 @@ cdef bint dev_packet_out(int q, uint32_t size, uint32_t flags, uint8_t gso_type,
                          uint32_t hash_report) noexcept nogil:
     """Deliver one packet over as many buffers as it needs; False if they are not there.
 
-    Without MRG_RXBUF a packet has one buffer; a hostile device then returns a used length beyond it.
+    Without MRG_RXBUF a packet has one buffer; a hostile device then claims more than it holds.
     """
     cdef Vq* vq = &V_vqs[q]
     cdef uint32_t need = vi.hdr_len + size, left, cap, n = 1
@@ -269,8 +269,8 @@ cdef void op_use(const vf_op* op) noexcept nogil:
     J_packets[packet].num_buffers = (max(1, <int>op.arg[USE_NUM_BUFFERS])
                                      if vi.mergeable_rx_bufs else 1)
     hdr_write(J_origins[o].hdr, op.arg[USE_FLAGS], gso_raw(op.arg[USE_GSO_TYPE]),
-              op.arg[USE_GSO_SIZE], ETH_HLEN + IP_HLEN, TCP_CHECK_OFFSET, op.arg[USE_NUM_BUFFERS], 0,
-              o)
+              op.arg[USE_GSO_SIZE], ETH_HLEN + IP_HLEN, TCP_CHECK_OFFSET,
+              op.arg[USE_NUM_BUFFERS], 0, o)
     dev_complete(q, <int>(op.arg[USE_PICK] % <uint32_t>vq.n_out), len,
                  min(len, vi.hdr_len) if op.arg[USE_DRY] else len, o, b"op_use:complete")
     obs(b"sent", 1)

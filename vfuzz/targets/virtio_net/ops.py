@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a virtio-net-rx program can say: boot options and ops of the device, the kernel, the user."""
+"""What a virtio-net-rx program can say: boot options, ops of the device, the kernel, the user."""
 
 from vfuzz.program.schema import Arg, Op, Schema
 
@@ -18,8 +18,8 @@ RACES = ("NONE", "POLL", "REFILL")
 
 _LENGTHS = (14, 26, 60, 64, 128, 129, 512, 640, 641, 1500, 1514, 1518, 1519, 1536, 2048, 3520, 3744,
             3760, 3776, 4050, 4064, 4084, 4096, 9000, 16384, 65535, 65550, 69600, 69612, 70000)
-_USED = (0, 10, 12, 20, 24, 25, 26, 33, 34, 60, 1518, 1530, 1531, 1536, 1600, 1601, 2048, 3756, 3764,
-         3776, 4076, 4096, 4097, 8192, 8193, 12268, 12283, 12288, 16364, 16379, 16384, 20000, 69612,
+_USED = (0, 10, 12, 20, 24, 25, 26, 33, 34, 60, 1518, 1530, 1531, 1536, 1600, 1601, 2048, 3756,
+         3764, 3776, 4076, 4096, 4097, 8192, 8193, 12268, 12283, 12288, 16364, 16379, 16384, 20000, 69612,
          69632, 70012, 73708, 73720, 73728, 80000)
 
 
@@ -44,7 +44,7 @@ BOOT = (
     Arg("pairs", "int", 1, 3, default=1, doc="max_virtqueue_pairs, with MQ or RSS"),
     Arg("cpus", "int", 1, 3, default=3, doc="online CPUs: at most so many pairs are used at first"),
     Arg("mtu", "int", 0, 65535, default=1500, role="length", doc="device MTU, with feature MTU",
-        interesting=(68, 1500, 1501, 4096, 4097, 8192, 9000, 12288, 65535)),
+        interesting=(68, 1500, 1501, 4096, 4097, 8192, 9000, 12288, 24576, 57344, 65535)),
     Arg("rss_max_key_size", "int", 0, 255, default=40, doc="device configuration, with RSS",
         interesting=(0, 40, 41, 255)),
     Arg("rss_max_indirection_table_length", "int", 0, 1024, default=128,
@@ -68,7 +68,7 @@ OPS = (
             interesting=(0, 2, 14, 19, 20, 33, 34, 54, 1514, 65535)),
         Arg("csum_offset", "int", 0, 65535, default=16, interesting=(0, 4, 6, 16, 65533, 65535)),
         Arg("hash_report", "enum", names=HASH_REPORTS),
-    ), "the device delivers one packet over as many buffers as it needs and interrupts as asked to; "
+    ), "the device delivers one packet over as many buffers as it needs, interrupts as asked to; "
        "a conforming device corrects what the specification forbids, and drops what does not fit",
        weight=24),
     Op("burst", (
@@ -88,7 +88,8 @@ OPS = (
         Arg("gso_size", "int", 0, 65535, default=1448, role="length",
             interesting=(0, 1, 8, 536, 1448, 65535)),
         Arg("dry", "bool", doc="only the header is written, whatever `len` says"),
-    ), "a hostile device completes one buffer as the first of a packet; writes what fits", weight=16),
+    ), "a hostile device completes one buffer as the first of a packet; writes what fits",
+       weight=16),
     Op("cont", (
         _queue(),
         Arg("pick", "int", 0, 31, role="index", doc="which of its buffers, oldest first"),

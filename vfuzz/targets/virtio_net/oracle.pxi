@@ -180,7 +180,8 @@ cdef void judge_metadata(int s) noexcept nogil:
         expected = CHECKSUM_UNNECESSARY
     if unlikely(p.ip_summed != expected):
         violation(CHECK_S31, b"judge_metadata:ip_summed", b"skb", s,
-                  b"ip_summed %lld, the header's flags %lld mean %lld", p.ip_summed, flags, expected)
+                  b"ip_summed %lld, the header's flags %lld mean %lld", p.ip_summed, flags,
+                  expected)
     start = 0
     if p.ip_summed == CHECKSUM_PARTIAL:
         start = p.csum_start - p.data
@@ -298,8 +299,8 @@ cdef void packet_end(ReceiveQueue* rq, const RqStats* was, const RqStats* now, u
                       len_errors, 0)
     elif unlikely(outcome != 1):
         violation(CHECK_S43, b"packet_end:outcome", b"rq", rq.index,
-                  b"a packet was counted %lld times (drops %lld, frame errors %lld)", outcome, drops,
-                  frame_errors)
+                  b"a packet was counted %lld times (drops %lld, frame errors %lld)", outcome,
+                  drops, frame_errors)
     if unlikely(len_errors > 2):
         violation(CHECK_S43, b"packet_end:length_errors", b"rq", rq.index,
                   b"one packet counted %lld length errors", len_errors, 0, 0)

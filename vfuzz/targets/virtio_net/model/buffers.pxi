@@ -114,7 +114,7 @@ cdef uint64_t virtnet_rq_alloc(ReceiveQueue* rq, uint32_t size) noexcept nogil:
 
 cdef inline void rq_init_one_sg(ReceiveQueue* rq, uint64_t buf, uint32_t len,
                                 Sg* sg) noexcept nogil:
-    """virtnet_rq_init_one_sg(): with a premapped chunk the DMA address is the record's plus offset."""
+    """virtnet_rq_init_one_sg(): in a premapped chunk, the record's DMA address plus offset."""
     sg.addr = buf
     sg.len = len
     sg.dma = 0
@@ -122,9 +122,9 @@ cdef inline void rq_init_one_sg(ReceiveQueue* rq, uint64_t buf, uint32_t len,
         sg.dma = vi_dma[frame_of(buf)].addr - DMA_RECORD_SIZE + offset_of(buf)
 
 
-cdef int add_inbuf_or_put(ReceiveQueue* rq, const Sg* sg, uint64_t token, uint64_t ctx, uint64_t buf,
-                          site_t site) noexcept nogil:
-    """Post one page_frag buffer; where the ring refuses, undo the DMA reference and put the page."""
+cdef int add_inbuf_or_put(ReceiveQueue* rq, const Sg* sg, uint64_t token, uint64_t ctx,
+                          uint64_t buf, site_t site) noexcept nogil:
+    """Post one page_frag buffer; where the ring refuses, undo the DMA reference, put the page."""
     cdef int err = virtqueue_add_inbuf(&V_vqs[rq.index], sg, 1, token, ctx, rq.index, site)
     if err < 0:
         if rq.do_dma:

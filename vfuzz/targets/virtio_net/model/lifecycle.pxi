@@ -157,6 +157,11 @@ cdef void virtnet_probe() noexcept nogil:
             cpu_write(vi.rss_table_mem + 2 * i, 2, b"virtnet_probe:rss_table")
         if P.boot[BOOT_RSS_MAX_KEY_SIZE]:
             cpu_write(vi.rss_key_mem, P.boot[BOOT_RSS_MAX_KEY_SIZE], b"virtnet_probe:rss_key")
+    # which kind of machine this is: its parts meet in few programs unless each meeting counts
+    event(0x5000 + 2 * vi.mergeable_rx_bufs + vi.big_packets
+          + 4 * feature(BOOT_FEATURES_RING_PACKED) + 8 * feature(BOOT_FEATURES_EVENT_IDX)
+          + 16 * feature(BOOT_FEATURES_INDIRECT_DESC) + 32 * D.use_dma_api
+          + 64 * (vi.big_packets_num_skbfrags + 2 == <int>vi.ring_num) + 128 * vi_rq[0].do_dma)
     vi.probed = True
     vi.present = True
     vi.registered = True

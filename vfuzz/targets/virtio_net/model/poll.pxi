@@ -169,8 +169,8 @@ cdef void netdev_lock(site_t site) noexcept nogil:
     """S46: a lock is not taken while its holder waits for the taker."""
     if unlikely(vi.netdev_lock_by_work):
         violation(CHECK_S46, site, b"work", 0,
-                  b"the refill work holds the netdev lock and waits for NAPI, which is enabled under "
-                  b"that lock", 0, 0, 0)
+                  b"the refill work holds the netdev lock and waits for NAPI, which is enabled "
+                  b"under that lock", 0, 0, 0)
 
 
 cdef bint run_refill(bint racing) noexcept nogil:

@@ -33,7 +33,7 @@ cdef enum:
 
 cdef extern from *:
     """
-    #define TOKEN_PAGE ((uint64_t)1 << 62)   /* tags a token that is a struct page, not an address */
+    #define TOKEN_PAGE ((uint64_t)1 << 62)   /* tags a token that is a struct page */
     """
     uint64_t TOKEN_PAGE
 

@@ -162,9 +162,13 @@ class Target:
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def path(self) -> str:
+        """The name by which another process finds it: its own, or its import path."""
+        return self.name if self.name in _targets.names() else self.package.__name__
+
     def __reduce__(self) -> tuple[object, tuple[str]]:
-        name = self.name if self.name in _targets.names() else self.package.__name__
-        return target, (name,)
+        return target, (self.path,)
 
     def _part(self, module: str, attribute: str) -> Any:
         import importlib

@@ -8,7 +8,9 @@ import json
 
 import pytest
 
+from tests.engine.test_store import finding
 from vfuzz import api
+from vfuzz.engine.store import save_finding
 
 from .conftest import LEDGER
 
@@ -124,3 +126,27 @@ def test_an_empty_file_is_a_program_too(vfuzz, write):
     done = vfuzz("replay", write("empty", b""), "--target", LEDGER)
     assert done.code == 0
     assert "empty: no violation in old" in done.out
+
+
+@pytest.mark.parametrize(
+    ("how", "quirks", "code", "message"),
+    [
+        ("segv", ("Q03",), 1, "kills the process that runs it (SIGSEGV)"),
+        ("exit", ("Q03",), 1, "kills the process that runs it (exit status 9)"),
+        ("no", ("Q03",), 0, "killed a worker once, and does not now"),
+    ],
+)
+def test_what_killed_a_worker_does_not_kill_the_command(
+    vfuzz, write, tmp_path, how, quirks, code, message
+):
+    one = finding()
+    one.target, one.era, one.quirks, one.kind = LEDGER, "new", quirks, "crash"
+    program = api.target(LEDGER).parse(f"boot()\ncrash(how={how})\n").encode()
+    write("x", "")
+    assert save_finding(tmp_path, one, {"program.bin": program}) is not None
+    write("a.vf", CLEAN)
+    done = vfuzz("replay", "C1-f-x", "a.vf")
+    assert done.code == code
+    assert message in done.out
+    assert "a.vf: no violation in new" in done.out
+    assert f"3 runs, {code} with a violation" in done.out

@@ -15,8 +15,8 @@ import pytest
 from vfuzz.cli import main
 from vfuzz.cli.status import summary_text
 from vfuzz.engine import process
-from vfuzz.engine.campaign import KnownHits, Sight, Status, Stored, Summary
 from vfuzz.engine.records import Finding
+from vfuzz.engine.status import KnownHits, Sight, Status, Stored, Summary
 
 from .conftest import LEDGER
 
@@ -200,10 +200,11 @@ def summary(*findings: Stored, known: tuple[KnownHits, ...] = (), error: str = "
 
 
 def test_the_summary_says_it_all():
-    known = KnownHits(
-        era="linux-6.1", signature="S31@f:x", hits=7, doc="docs/findings/R01.md", summary="R01: s"
-    )
-    text = summary_text(summary(stored(), stored(status="gone"), known=(known,)))
+    known = [
+        KnownHits(era=era, signature="S31@f:x", hits=hits, doc="docs/F.md", summary="R01: s")
+        for era, hits in (("linux-6.1", 7), ("linux-6.12", 8000))
+    ]
+    text = summary_text(summary(stored(), stored(status="gone"), known=tuple(known)))
     assert text == (
         "t, linux-6.1, quirks A04, seed 5: 1:02:05, ended by: time\n"
         "  executions      9,000,000   2,416 a second\n"
@@ -212,7 +213,7 @@ def test_the_summary_says_it_all():
         "  features   2 -> 2,000\n"
         "  corpus     3 -> 3,000 programs\n"
         "  restarts   2 of workers that died\n"
-        "known in linux-6.1: R01: s (S31@f:x), hits 7, see docs/findings/R01.md\n"
+        "known in linux-6.1 and linux-6.12: R01: s (S31@f:x), hits 7 and 8,000, see docs/F.md\n"
         "findings: 1, 1 of them new\n"
         "  S7@receive_mergeable:first  out-of-bounds-read, linux-6.1, linux-6.12, 12 -> 4 ops,"
         " hits 1,234\n"

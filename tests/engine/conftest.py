@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 import vfuzz
-from vfuzz.engine.campaign import Campaign, Settings, Status, Summary
+from vfuzz.engine.campaign import Campaign
+from vfuzz.engine.settings import Settings
+from vfuzz.engine.status import Status, Summary
 
 pytest.importorskip("atheris")
 pytest.importorskip("vfuzz.program.codec")

@@ -20,9 +20,11 @@ import pytest
 import vfuzz
 from vfuzz.engine import campaign as supervisor
 from vfuzz.engine import inputs, process
-from vfuzz.engine.campaign import Campaign, Settings, Status
+from vfuzz.engine.campaign import Campaign
 from vfuzz.engine.pulse import Pulse
 from vfuzz.engine.records import CampaignFile, Finding, dump, load
+from vfuzz.engine.settings import FORBIDDEN, Settings
+from vfuzz.engine.status import Status
 from vfuzz.errors import EXIT_CLEAN, EXIT_FAILED, EXIT_FINDINGS, UsageError
 
 from .conftest import LEDGER, Recorder
@@ -199,10 +201,10 @@ def test_arguments_reach_libfuzzer(run, settings, tmp_path):
     assert "files found in" in (settings().workdir / "workers/0/log").read_text()
 
 
-@pytest.mark.parametrize("argument", sorted(supervisor.FORBIDDEN))
+@pytest.mark.parametrize("argument", sorted(FORBIDDEN))
 def test_arguments_that_would_take_over_are_refused(settings, argument):
     with pytest.raises(UsageError, match=f"argument {argument}=2 cannot be used here: "):
-        Campaign(settings(arguments=(f"{argument}=2",)))
+        settings(arguments=(f"{argument}=2",))
 
 
 # ------------------------------------------------------------------------------------ blindness
@@ -433,4 +435,4 @@ def test_versions_of_a_work_directory_are_checked(run, settings):
 
 def test_settings_without_an_era_are_refused(settings: Callable[..., Settings]):
     with pytest.raises(UsageError, match="needs an era"):
-        Campaign(settings(eras=()))
+        settings(eras=())

@@ -84,7 +84,7 @@ def _print_table(table: list[measuring.Measured]) -> None:
         median = f"{row.median:,}" if row.median is not None else "-"
         fired = ", ".join(row.checks) or "-"
         click.echo(
-            f"{row.quirk:<5} {row.name:<28} {row.era:<12} found {len(row.found)} of "
+            f"{row.quirk:<7} {row.name:<28} {row.era:<12} found {len(row.found)} of "
             f"{len(row.trials)}, median {median:>9} executions, {fired}"
             f"{'' if row.good else '   TOO FEW'}"
         )

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from vfuzz.cli.common import (
 )
 from vfuzz.engine import inputs
 from vfuzz.errors import EXIT_CLEAN, EXIT_FINDINGS
+
+DEADLY_MAX_S = 30  # for a program that hung a worker
 
 
 @click.command("replay")
@@ -52,22 +56,48 @@ def command(
     vfuzz replay corpus/virtio-net-rx/seeds --json
     """
     results: list[tuple[Path, api.Result]] = []
+    apart: list[bool] = []
     for path in inputs.expand(paths):
         source = inputs.read(path)
         chosen = source.resolve_target(target)
         wanted, ids = eras_and_quirks(chosen, eras, quirks, source)
         program = source.program(chosen)
+        if source.deadly:
+            died, text = _run_apart(path, program, wanted, ids)
+            apart.append(died)
+            click.echo(text, err=as_json)
+            continue
         for era in wanted:
             result = chosen.execute(program, era, ids, trace=trace or as_json)
             results.append((path, result))
             if not as_json:
                 _print(path, result, trace)
-    bad = sum(result.violation is not None for _, result in results)
+    bad = sum(apart) + sum(result.violation is not None for _, result in results)
     if as_json:
         print_json([_as_json(path, result) for path, result in results])
-    elif len(results) > 1:
-        click.echo(f"{len(results)} runs, {bad} with a violation")
+    elif len(results) + len(apart) > 1:
+        click.echo(f"{len(results) + len(apart)} runs, {bad} with a violation")
     return EXIT_FINDINGS if bad else EXIT_CLEAN
+
+
+def _run_apart(
+    path: Path, program: api.Program, eras: tuple[str, ...], quirks: tuple[str, ...]
+) -> tuple[bool, str]:
+    """Run a program that killed a worker in a child process: whether it died, and a line on it."""
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(DEADLY_MAX_S)
+        for era in eras:
+            program.target.execute(program, era, quirks)
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status == 0:
+        return False, f"{path}: killed a worker once, and does not now, in {', '.join(eras)}"
+    how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+    return True, (
+        f"{path}: kills the process that runs it ({how}): a bug in vfuzz, not in what it models; "
+        f"see {path.parent / 'report.txt'}, and replay it with an AddressSanitizer build"
+    )
 
 
 def _print(path: Path, result: api.Result, trace: bool) -> None:

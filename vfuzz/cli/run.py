@@ -19,7 +19,8 @@ from vfuzz.cli.common import (
     print_json,
 )
 from vfuzz.cli.status import LiveMonitor, PlainMonitor, summary_text
-from vfuzz.engine.campaign import Campaign, Settings
+from vfuzz.engine.campaign import Campaign
+from vfuzz.engine.settings import Settings
 from vfuzz.errors import UsageError
 
 _SEED_MAX = 2**32 - 1

@@ -7,7 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from vfuzz.engine.campaign import Settings, Status, Summary
+from vfuzz.engine.settings import Settings
+from vfuzz.engine.status import KnownHits, Status, Summary
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -145,13 +146,21 @@ def summary_text(summary: Summary) -> str:
     ]
     if summary.restarts:
         lines.append(f"  restarts   {summary.restarts} of workers that died")
-    for known in status.known:
-        lines.append(
-            f"known in {known.era}: {known.summary} ({known.signature}), hits {known.hits:,}, "
-            f"see {known.doc}"
-        )
+    lines += _known(status.known)
     lines += _findings(summary)
     return "\n".join(lines) + "\n"
+
+
+def _known(hits: list[KnownHits]) -> list[str]:
+    """One line for each documented signature, with its hits in each era."""
+    alike: dict[tuple[str, str, str], list[KnownHits]] = {}
+    for known in hits:
+        alike.setdefault((known.summary, known.signature, known.doc), []).append(known)
+    return [
+        f"known in {' and '.join(one.era for one in same)}: {text} ({signature}), "
+        f"hits {' and '.join(f'{one.hits:,}' for one in same)}, see {doc}"
+        for (text, signature, doc), same in alike.items()
+    ]
 
 
 def _findings(summary: Summary) -> list[str]:

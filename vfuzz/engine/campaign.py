@@ -9,171 +9,52 @@ refuses to let a blind run pass for a clean one.
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
 
 import msgspec
 
 import vfuzz
-from vfuzz.api import Target
 from vfuzz.engine import inputs, worker
-from vfuzz.engine.log import tail
-from vfuzz.engine.process import STOP_GRACE_S, Totals, WorkerProcess, environment, terminate
+from vfuzz.engine.crashes import take_crashes
+from vfuzz.engine.log import last_message
+from vfuzz.engine.process import STOP_GRACE_S, Totals, WorkerProcess
 from vfuzz.engine.pulse import Pulse
 from vfuzz.engine.records import CampaignFile, Finding, Mail, WorkerSpec
+from vfuzz.engine.settings import Settings
 from vfuzz.engine.stats import Stats
-from vfuzz.engine.store import WorkDir, finding_dirs, save_finding, write_atomic
-from vfuzz.errors import (
-    EXIT_CLEAN,
-    EXIT_FAILED,
-    EXIT_FINDINGS,
-    BlindRun,
-    Error,
-    UsageError,
+from vfuzz.engine.status import (
+    Hits,
+    Monitor,
+    Rates,
+    Status,
+    Stored,
+    Summary,
+    known_hits,
+    least,
+    most,
 )
+from vfuzz.engine.store import WorkDir, finding_dirs
+from vfuzz.engine.triage import TriageQueue
+from vfuzz.errors import EXIT_CLEAN, EXIT_FAILED, EXIT_FINDINGS, BlindRun, Error
 
-__all__ = ["Campaign", "KnownHits", "Monitor", "Settings", "Sight", "Status", "Stored", "Summary"]
+__all__ = ["Campaign"]
 
 POLL_S = 0.1
 LOOK_S = 1.0  # between two looks at logs, hits and memory
-RATE_WINDOW_S = 10.0  # executions per second are those of the last so many seconds
 FAST_DEATHS_MAX = 3
-TRIAGE_BATCH = 8  # findings for one triage process
 TRIAGE_END_S = 30.0  # for findings that are not worked out when the fuzzing ends
 MUTATOR_GRACE = 2_000  # executions after the corpus within which the mutator must be called
 FEATURE_GRACE = 50_000  # and within which the corpus must have grown
 
-#: libFuzzer arguments that would take the campaign out of the supervisor's hands.
-FORBIDDEN = {
-    "-fork": "use -j",
-    "-jobs": "use -j",
-    "-workers": "use -j",
-    "-merge": "use vfuzz cmin",
-    "-minimize_crash": "use vfuzz tmin",
-    "-artifact_prefix": "findings are in the work directory",
-    "-runs": "use --runs, before the --",
-    "-max_total_time": "use --time, before the --",
-    "-seed": "use --seed, before the --",
-}
-
 _NO_INPUTS = "ERROR: no interesting inputs were found"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What to run.
-
-    eras         names; quirks: ids
-    time_s, runs limits of the whole run, None for none; runs is the total over all workers
-    seed         None takes one at random
-    seeds        add the committed seed programs to the corpus
-    minimise_s   limit for minimising one finding
-    sample_s     between two rows of statistics
-    """
-
-    target: Target
-    workdir: Path
-    eras: tuple[str, ...]
-    quirks: tuple[str, ...] = ()
-    workers: int = 1
-    time_s: float | None = None
-    runs: int | None = None
-    seed: int | None = None
-    stop_on_first: bool = False
-    seeds: bool = True
-    arguments: tuple[str, ...] = ()
-    minimise_s: float = 20.0
-    sample_s: float = 5.0
-
-
-class Sight(msgspec.Struct, frozen=True):
-    """Coverage (edges of the code and states of the model), features, inputs in the corpus."""
-
-    cov: int = 0
-    ft: int = 0
-    corpus: int = 0
-
-
-class Stored(msgspec.Struct, kw_only=True):
-    """A finding of the work directory: `new` in this run, met `hits` times in this run."""
-
-    slug: str
-    path: str
-    new: bool
-    hits: int
-    finding: Finding
-
-
-class KnownHits(msgspec.Struct, kw_only=True):
-    """A documented finding of an era that was met and stepped over."""
-
-    era: str
-    signature: str
-    hits: int
-    doc: str
-    summary: str
-
-
-class Status(msgspec.Struct, kw_only=True):
-    """The state of a run, for whoever shows it."""
-
-    seconds: float
-    executions: int
-    executions_per_s: float
-    ops: int
-    ops_per_s: float
-    begin: Sight
-    now: Sight
-    workers: int
-    rss_kib: int
-    findings: list[Stored]
-    known: list[KnownHits]
-
-    @property
-    def open_findings(self) -> list[Stored]:
-        """The findings that count."""
-        return [f for f in self.findings if f.finding.status == "open"]
-
-
-class Summary(msgspec.Struct, kw_only=True):
-    """How a run ended. `vfuzz run --json` prints it.
-
-    stopped  "time", "runs", "interrupted", "first finding" or "failed"; error says why it failed
-    """
-
-    target: str
-    workdir: str
-    eras: tuple[str, ...]
-    quirks: tuple[str, ...]
-    seed: int
-    stopped: str
-    error: str
-    exit_code: int
-    restarts: int
-    status: Status
-
-
-class Monitor(Protocol):
-    """Shows a run."""
-
-    def message(self, text: str) -> None:
-        """Say something that happened."""
-
-    def update(self, status: Status) -> None:
-        """Show the state; called about once a second."""
 
 
 class _Silent:
@@ -184,30 +65,10 @@ class _Silent:
         pass
 
 
-@dataclass
-class _Rates:
-    """Executions and ops per second over a window."""
-
-    points: list[tuple[float, int, int]] = field(default_factory=list)
-
-    def add(self, now_s: float, executions: int, ops: int) -> tuple[float, float]:
-        self.points.append((now_s, executions, ops))
-        while len(self.points) > 2 and now_s - self.points[0][0] > RATE_WINDOW_S:
-            self.points.pop(0)
-        then_s, executions_then, ops_then = self.points[0]
-        span = now_s - then_s
-        if span <= 0:
-            return 0.0, 0.0
-        return (executions - executions_then) / span, (ops - ops_then) / span
-
-
 class Campaign:
     """One run of a campaign. Make it, `run` it, once."""
 
     def __init__(self, settings: Settings) -> None:
-        _check_arguments(settings.arguments)
-        if not settings.eras:
-            raise UsageError("a campaign needs an era")
         self.settings = settings
         self.workdir = WorkDir(settings.workdir)
         self.monitor: Monitor = _Silent()
@@ -218,12 +79,9 @@ class Campaign:
         self._known = {(k.era, k.signature): k for k in settings.target.known()}
         self._old_findings: set[str] = set()
         self._seen_findings: set[str] = set()
-        self._triage: subprocess.Popen[bytes] | None = None
-        self._triage_batch: list[str] = []
-        self._triage_until_s = 0.0
-        self._to_triage: list[str] = []
+        self._triage = TriageQueue(settings.workdir, settings.minimise_s)
         self._begin_s = time.monotonic()
-        self._rates = _Rates()
+        self._rates = Rates()
         self._interrupts = 0
         self._sample_at_s = 0.0
 
@@ -251,8 +109,7 @@ class Campaign:
         finally:
             for process in self.workers:
                 process.kill()
-            if self._triage is not None:
-                terminate(self._triage)
+            self._triage.close()
             self.workdir.close()
 
     def _open(self) -> None:
@@ -270,7 +127,7 @@ class Campaign:
             self._recover_mail()
             findings = self.workdir.load_findings()
             self._old_findings = self._seen_findings = set(findings)
-            self._to_triage = [s for s, f in findings.items() if f.kind == "violation"]
+            self._triage.add(slug for slug, f in findings.items() if f.kind == "violation")
             if campaign.runs > 1:
                 self.monitor.message(
                     f"resuming {settings.workdir}, run {campaign.runs}: "
@@ -324,7 +181,7 @@ class Campaign:
             for process in self.workers:
                 self._attend(process, now)
             self._notice_findings()
-            self._run_triage(now)
+            self._work_out()
             if now >= look_at_s:
                 look_at_s = now + LOOK_S
                 self._look(now)
@@ -388,7 +245,7 @@ class Campaign:
         own = [arg for arg in settings.arguments if arg.startswith("-")]
         directories = [arg for arg in settings.arguments if not arg.startswith("-")]
         return WorkerSpec(
-            target=_target_path(settings.target),
+            target=settings.target.path,
             eras=settings.eras,
             quirks=settings.quirks,
             index=process.index,
@@ -412,7 +269,7 @@ class Campaign:
         if status is None:
             return
         self._deliver(process)
-        crashes = self._take_crashes(process)
+        crashes = take_crashes(process, self.workdir.findings, self.settings)
         log = process.log_tail()
         blind = self._blindness(process, ended=True)
         process.retire()
@@ -423,7 +280,7 @@ class Campaign:
             return
         if status in (worker.EXIT_BLIND, worker.EXIT_ERROR):
             kind = BlindRun if status == worker.EXIT_BLIND else Error
-            raise kind(_last_message(log))
+            raise kind(last_message(log))
         if _NO_INPUTS in log:
             raise BlindRun(
                 f"libFuzzer sees no difference between any inputs of {self.settings.target.name}: "
@@ -463,42 +320,6 @@ class Campaign:
                 pulse.clear_mail()
             pulse.close()
 
-    def _take_crashes(self, process: WorkerProcess) -> int:
-        """Turn the inputs that libFuzzer kept at a death into findings; how many there were."""
-        artifacts = process.take_artifacts()
-        for kind, path in artifacts:
-            finding, report = self._crash_finding(process, kind, path)
-            files = {"program.bin": path.read_bytes(), "report.txt": report.encode()}
-            save_finding(self.workdir.findings, finding, files)
-            path.unlink()
-        return len(artifacts)
-
-    def _crash_finding(self, process: WorkerProcess, kind: str, path: Path) -> tuple[Finding, str]:
-        settings = self.settings
-        data = path.read_bytes()
-        report = process.log_tail(8000)
-        what = _cause_of(report)
-        indexes = tuple(settings.target.era_index(era) for era in settings.eras)
-        ops = len(settings.target.decode(data))
-        finding = Finding(
-            vfuzz=vfuzz.__version__,
-            target=_target_path(settings.target),
-            signature=f"{kind}@{what}",
-            kind=kind,
-            title=f"{kind} of the model's own code",
-            site=what,
-            message=f"the worker process died: {what}",
-            era=settings.target.eras[settings.target.core.era_of(data, indexes)],
-            quirks=settings.quirks,
-            state="kept",
-            found=_now(),
-            worker=process.index,
-            executions=process.totals().executions,
-            ops_raw=ops,
-            ops=ops,
-        )
-        return finding, report
-
     def _blindness(self, process: WorkerProcess, *, ended: bool = False) -> str:
         """Why a worker sees nothing, or "" while there is no sign of it."""
         log, inited = process.log, process.log.inited
@@ -529,7 +350,7 @@ class Campaign:
             if process.running:
                 process.reap()
                 self._deliver(process)
-                self._take_crashes(process)
+                take_crashes(process, self.workdir.findings, self.settings)
                 process.retire()
         self._notice_findings()
 
@@ -546,65 +367,22 @@ class Campaign:
                 f"{finding.executions:,} executions of worker {finding.worker}: {home}"
             )
             if finding.kind == "violation":
-                self._to_triage.append(home.name)
+                self._triage.add([home.name])
 
-    def _run_triage(self, now: float) -> None:
-        """Keep one triage process going while there is something to work out."""
-        if self._triage is not None:
-            if self._triage.poll() is None and now < self._triage_until_s:
-                return
-            self._end_triage()
-        if self._to_triage:
-            self._start_triage(now)
-
-    def _start_triage(self, now: float) -> None:
-        batch, self._to_triage = self._to_triage[:TRIAGE_BATCH], self._to_triage[TRIAGE_BATCH:]
-        limit = self.settings.minimise_s
-        with (self.workdir.path / "triage.log").open("wb") as log:
-            self._triage = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "vfuzz.engine.triage"),
-                    *(str(self.workdir.path), str(limit), *batch),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment(),
-                start_new_session=True,
-            )
-        self._triage_batch = batch
-        self._triage_until_s = now + (limit + 5) * len(batch) + 10
-
-    def _end_triage(self) -> None:
-        assert self._triage is not None
-        terminate(self._triage)
-        status, self._triage = self._triage.returncode, None
-        if status != 0:
-            self.monitor.message(
-                f"working out {', '.join(self._triage_batch)} failed (status {status}): kept as "
-                f"found; {_last_message(tail(self.workdir.path / 'triage.log'))}"
-            )
-        for slug in self._triage_batch if status not in (0, EXIT_FAILED) else ():
-            self._mark_kept(slug)  # it dies of this finding: once is enough
-
-    def _mark_kept(self, slug: str) -> None:
-        path = self.workdir.findings / slug / "finding.json"
-        finding = msgspec.json.decode(path.read_bytes(), type=Finding)
-        if finding.state == "raw":
-            finding.state = "kept"
-            write_atomic(path, msgspec.json.format(msgspec.json.encode(finding), indent=2) + b"\n")
+    def _work_out(self) -> None:
+        for message in self._triage.poll():
+            self.monitor.message(message)
 
     def _finish_triage(self) -> None:
         until = time.monotonic() + (0 if self._interrupts > 1 else TRIAGE_END_S)
-        while self._triage is not None or self._to_triage:
+        while self._triage.pending:
             if time.monotonic() >= until:
-                left = len(self._to_triage) + len(self._triage_batch)
                 self.monitor.message(
-                    f"{_count(left, 'finding')} not worked out yet: the next run of this work "
-                    f"directory does it"
+                    f"{_count(self._triage.pending, 'finding')} not worked out yet: the next run "
+                    f"of this work directory does it"
                 )
                 break
-            self._run_triage(time.monotonic())
+            self._work_out()
             time.sleep(POLL_S / 5)
 
     # ---------------------------------------------------------------------------------- figures
@@ -637,7 +415,7 @@ class Campaign:
     def _status(self, now: float) -> Status:
         total = self._totals()
         executions_per_s, ops_per_s = self._rates.add(now, total.executions, total.ops)
-        hits = Counter[tuple[str, str]]()
+        hits = Hits()
         for key, count in total.hits.items():
             index, _, signature = key.partition(":")
             hits[(self.settings.target.eras[int(index)], signature)] += count
@@ -649,15 +427,15 @@ class Campaign:
             executions_per_s=executions_per_s,
             ops=total.ops,
             ops_per_s=ops_per_s,
-            begin=_best(begins),
-            now=_best(lasts),
+            begin=least(begins),
+            now=most(lasts),
             workers=sum(process.running for process in self.workers),
             rss_kib=max((process.rss_kib() for process in self.workers), default=0),
             findings=self._stored(hits),
-            known=self._known_hits(hits),
+            known=known_hits(self._known.values(), hits),
         )
 
-    def _stored(self, hits: Counter[tuple[str, str]]) -> list[Stored]:
+    def _stored(self, hits: Hits) -> list[Stored]:
         stored = []
         for slug in sorted(self._seen_findings):
             home = self.workdir.findings / slug
@@ -673,19 +451,6 @@ class Campaign:
             new = slug not in self._old_findings
             stored.append(Stored(slug=slug, path=str(home), new=new, hits=count, finding=finding))
         return stored
-
-    def _known_hits(self, hits: Counter[tuple[str, str]]) -> list[KnownHits]:
-        return [
-            KnownHits(
-                era=known.era,
-                signature=known.signature,
-                hits=hits[(known.era, known.signature)],
-                doc=known.doc,
-                summary=known.summary,
-            )
-            for known in self._known.values()
-            if hits[(known.era, known.signature)]
-        ]
 
     def _sample(self, status: Status) -> None:
         assert self.stats is not None
@@ -743,27 +508,6 @@ class Campaign:
             self.stats.close()
 
 
-def _check_arguments(arguments: tuple[str, ...]) -> None:
-    for argument in arguments:
-        remedy = FORBIDDEN.get(argument.partition("=")[0])
-        if remedy is not None:
-            raise UsageError(f"libFuzzer argument {argument} cannot be used here: {remedy}")
-
-
-def _target_path(target: Target) -> str:
-    """How another process finds the target."""
-    return target.__reduce__()[1][0]
-
-
-def _best(sights: list) -> Sight:
-    """Workers share a corpus: the one that has seen most stands for all."""
-    return Sight(
-        max((s.cov for s in sights), default=0),
-        max((s.ft for s in sights), default=0),
-        max((s.corpus for s in sights), default=0),
-    )
-
-
 def _store_or_print(findings: Path, mail: Mail) -> None:
     """Store a finding from a mailbox; where even that fails, the message carries the program."""
     try:
@@ -776,38 +520,6 @@ def _store_or_print(findings: Path, mail: Mail) -> None:
             f"{mail.finding.signature} in {mail.finding.era}, "
             f"quirks {', '.join(mail.finding.quirks) or 'none'}:\n{program}"
         ) from error
-
-
-_CAUSES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
-    # AddressSanitizer and its like: class and function, as in its SUMMARY line.
-    (
-        re.compile(r"SUMMARY: (?!libFuzzer)\w+: (\S+)(?:.* in (\S+))?"),
-        lambda match: "-".join(part for part in match.groups() if part),
-    ),
-    (
-        re.compile(r"=== Uncaught Python exception: ===\s*(\w+)"),
-        lambda match: match[1],
-    ),
-    (
-        re.compile(r"SUMMARY: libFuzzer: (.+)"),
-        lambda match: match[1].strip().replace(" ", "-"),
-    ),
-)
-
-
-def _cause_of(log: str) -> str:
-    for pattern, text in _CAUSES:
-        matches = list(pattern.finditer(log))
-        if matches:
-            return text(matches[-1])
-    return "unknown"
-
-
-def _last_message(log: str) -> str:
-    """The last thing that a child said in its own words."""
-    start = log.rfind("vfuzz: ")
-    lines = log.strip().splitlines()
-    return log[start + 7 :].strip() if start >= 0 else lines[-1] if lines else "it said nothing"
 
 
 def _now() -> str:

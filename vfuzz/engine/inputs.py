@@ -42,6 +42,7 @@ class Input:
     is_text       whether the file holds text
     comments      its leading comment lines, with their line ends
     target, eras, quirks  what it says about how to run it; None when it does not say
+    deadly        it is known to kill the process that executes it
     """
 
     path: Path
@@ -51,6 +52,7 @@ class Input:
     target: str | None
     eras: tuple[str, ...] | None
     quirks: tuple[str, ...] | None
+    deadly: bool = False
 
     def program(self, target: api.Target) -> api.Program:
         """The program, for a target. Raises UsageError with path, line and column."""
@@ -130,6 +132,7 @@ def read(path: Path) -> Input:
         target=target[0] if target else None,
         eras=said.get("era") or None,
         quirks=said.get("quirk"),
+        deadly=finding is not None and finding.kind != "violation",
     )
 
 

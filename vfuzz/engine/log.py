@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["LogTail", "Sight", "parse_line", "tail"]
+__all__ = ["LogTail", "Sight", "last_message", "parse_line", "tail"]
 
 # Figures that are zero are left out of the line.
 _STATUS = re.compile(
@@ -107,3 +107,12 @@ def tail(path: Path, size: int = 2000) -> str:
     if end > size:
         data = data.partition(b"\n")[2]
     return data.decode("utf-8", errors="replace")
+
+
+def last_message(log: str) -> str:
+    """The last thing that a process of vfuzz said in its own words ("vfuzz: ..."), else a line."""
+    start = log.rfind("vfuzz: ")
+    if start >= 0:
+        return log[start + len("vfuzz: ") :].strip()
+    lines = log.strip().splitlines()
+    return lines[-1] if lines else "it said nothing"

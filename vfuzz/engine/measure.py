@@ -153,7 +153,7 @@ def _start(target: Target, quirk: Quirk, era: str, seed: int, runs: int, home: P
     (home / "findings").mkdir()
     schema = target.schema
     spec = WorkerSpec(
-        target=target.__reduce__()[1][0],
+        target=target.path,
         eras=(era,),
         quirks=(quirk.id,),
         findings=str(home / "findings"),

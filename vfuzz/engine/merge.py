@@ -91,7 +91,7 @@ def _run(
 ) -> int:
     schema = target.schema
     spec = WorkerSpec(
-        target=target.__reduce__()[1][0],
+        target=target.path,
         eras=eras,
         quirks=quirks,
         mode="merge",

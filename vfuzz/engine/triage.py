@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Working a finding out: `python -m vfuzz.engine.triage WORKDIR SECONDS SLUG...`.
+"""Working findings out: `python -m vfuzz.engine.triage WORKDIR SECONDS SLUG...`.
 
 A process of its own, which the supervisor starts, because minimising runs the target thousands of
 times: inside a worker it would credit those runs' coverage to the input at hand, make the run
@@ -13,18 +13,25 @@ is executed again, since the code under test may have changed: it is then "open"
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from vfuzz import api
 from vfuzz.engine.inputs import head_of
+from vfuzz.engine.log import last_message, tail
+from vfuzz.engine.process import environment, terminate
 from vfuzz.engine.records import Finding, dump, load
 from vfuzz.engine.shrink import shrink
 from vfuzz.engine.store import write_atomic
 from vfuzz.engine.worker import die_with_parent
-from vfuzz.errors import Error
+from vfuzz.errors import EXIT_CLEAN, EXIT_FAILED, Error
 
-__all__ = ["main", "triage"]
+__all__ = ["TriageQueue", "main", "triage"]
+
+BATCH = 8  # findings for one process
 
 
 def triage(home: Path, deadline_s: float) -> Finding:
@@ -78,6 +85,80 @@ def _write(home: Path, finding: Finding, result: api.Result) -> None:
     write_atomic(home / "finding.json", dump(finding))
 
 
+class TriageQueue:
+    """The supervisor's side: works findings out in one process at a time.
+
+    deadline_s  for minimising one finding
+    """
+
+    def __init__(self, workdir: Path, deadline_s: float) -> None:
+        self.workdir = workdir
+        self.deadline_s = deadline_s
+        self._waiting: list[str] = []
+        self._batch: list[str] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        self._until_s = 0.0
+
+    def add(self, slugs: Iterable[str]) -> None:
+        """Put findings into the queue."""
+        self._waiting.extend(slugs)
+
+    @property
+    def pending(self) -> int:
+        """Findings that are not worked out yet."""
+        return len(self._waiting) + len(self._batch)
+
+    def poll(self) -> list[str]:
+        """Keep going; what there is to tell. Raises OSError, Error."""
+        messages = []
+        if self._process is not None:
+            if self._process.poll() is None and time.monotonic() < self._until_s:
+                return []
+            messages = self._end()
+        if self._waiting:
+            self._start()
+        return messages
+
+    def close(self) -> None:
+        """Stop; what is not worked out stays as it was found."""
+        if self._process is not None:
+            terminate(self._process)
+
+    def _start(self) -> None:
+        self._batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+        arguments = [str(self.workdir), str(self.deadline_s), *self._batch]
+        with (self.workdir / "triage.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "vfuzz.engine.triage", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment(),
+                start_new_session=True,
+            )
+        self._until_s = time.monotonic() + (self.deadline_s + 5) * len(self._batch) + 10
+
+    def _end(self) -> list[str]:
+        assert self._process is not None
+        terminate(self._process)
+        status, self._process = self._process.returncode, None
+        batch, self._batch = self._batch, []
+        if status == 0:
+            return []
+        if status != EXIT_FAILED:
+            for slug in batch:
+                self._keep(slug)  # it died of one of these: once is enough
+        said = last_message(tail(self.workdir / "triage.log"))
+        return [f"working out {', '.join(batch)} failed (status {status}): kept as found; {said}"]
+
+    def _keep(self, slug: str) -> None:
+        path = self.workdir / "findings" / slug / "finding.json"
+        finding = load(path, Finding)
+        if finding.state == "raw":
+            finding.state = "kept"
+            write_atomic(path, dump(finding))
+
+
 def main(argv: list[str]) -> int:
     """Work out the named findings, one line each on standard output; 0 when all went well."""
     die_with_parent(int(os.environ.get("VFUZZ_PARENT", "0")))
@@ -91,7 +172,7 @@ def main(argv: list[str]) -> int:
         except (Error, OSError) as error:
             failed = True
             print(f"{slug}: {error}", file=sys.stderr)
-    return 3 if failed else 0
+    return EXIT_FAILED if failed else EXIT_CLEAN
 
 
 if __name__ == "__main__":

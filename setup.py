@@ -117,7 +117,7 @@ class build_ext(_build_ext):
             raise SystemExit(f"vfuzz: {error}") from error
         print(f"vfuzz: {KIND} build with {chosen}", flush=True)
         compile_command = [*chosen.command, *toolchain.compile_flags(KIND, chosen), *includes]
-        link_command = [*chosen.command, *toolchain.link_flags(KIND)]
+        link_command = [*chosen.command, *toolchain.link_flags()]
         # Not what Python itself was built with (-Bsymbolic-functions, gcc's own flags).
         self.compiler.set_executables(compiler_so=compile_command, linker_so=link_command)
 

@@ -218,16 +218,14 @@ def coverage_flags(
     ]
 
 
-def link_flags(kind: str, env: Mapping[str, str] = os.environ) -> list[str]:
+def link_flags(env: Mapping[str, str] = os.environ) -> list[str]:
     """Flags for linking a shared object. CFLAGS are among them, as distutils does it.
 
     Never -Bsymbolic, which Debian's own Python would add: the weak callbacks of sancov_stub.c
-    would then hide those of the atheris core.
+    would then hide those of the atheris core. Nor our own -fsanitize flags: the runtime is the one
+    that atheris brings, by LD_PRELOAD, and clang's own need not be installed.
     """
-    flags = ["-shared"]
-    if kind == "asan":
-        flags += ASAN_FLAGS
-    return flags + shlex.split(env.get("CFLAGS", "")) + shlex.split(env.get("LDFLAGS", ""))
+    return ["-shared", *shlex.split(env.get("CFLAGS", "")), *shlex.split(env.get("LDFLAGS", ""))]
 
 
 def _describe(command: tuple[str, ...], why: str) -> Compiler:

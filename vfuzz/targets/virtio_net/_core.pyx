@@ -190,6 +190,16 @@ cdef void stall_check() noexcept nogil:
                       i, 0, 0)
 
 
+cdef void obs_queue(int i) noexcept nogil:
+    """What ethtool -S and the ring itself say of queue i."""
+    obs(b"rx0_num_free" if i == 0 else b"rx1_num_free" if i == 1 else b"rx2_num_free",
+        V_vqs[i].num_free)
+    obs(b"rx0_packets" if i == 0 else b"rx1_packets" if i == 1 else b"rx2_packets",
+        vi_rq[i].stats.packets)
+    obs(b"rx0_bytes" if i == 0 else b"rx1_bytes" if i == 1 else b"rx2_bytes", vi_rq[i].stats.bytes)
+    obs(b"rx0_drops" if i == 0 else b"rx1_drops" if i == 1 else b"rx2_drops", vi_rq[i].stats.drops)
+
+
 cdef void target_after_op() noexcept nogil:
     cdef int i
     books_check(b"target_after_op:books")
@@ -197,10 +207,7 @@ cdef void target_after_op() noexcept nogil:
         if V_vqs[i].live:
             vq_check(&V_vqs[i], i)
             if unlikely(W.trace):
-                obs(b"num_free", V_vqs[i].num_free)
-                obs(b"rx_packets", vi_rq[i].stats.packets)
-                obs(b"rx_bytes", vi_rq[i].stats.bytes)
-                obs(b"rx_drops", vi_rq[i].stats.drops)
+                obs_queue(i)
     obs(b"rx_length_errors", vi.rx_length_errors)
     obs(b"rx_frame_errors", vi.rx_frame_errors)
     stall_check()

@@ -43,6 +43,7 @@ cdef inline void dma_reset(bint use_dma_api, bint swiotlb) noexcept nogil:
     D.n_live = 0
     D.use_dma_api = use_dma_api
     D.swiotlb = swiotlb
+    M.bounce = use_dma_api and swiotlb
 
 
 cdef inline int map_of(uint64_t dma) noexcept nogil:

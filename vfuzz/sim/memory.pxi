@@ -59,7 +59,9 @@ cdef struct Frame:
     int32_t private             # page->private as big mode uses it: next frame of the chain, 0 ends
     int32_t extents             # first extent, sorted by start; 0 none
     int32_t extent_last
-    int32_t bufs                # first buffer; 0 none
+    int32_t extent_hint         # where the last look-up ended, 0: start at the first
+    int32_t bufs                # first buffer, sorted by a_start; 0 none
+    int32_t buf_last
     int32_t n_maps              # live DMA mappings of it
     int32_t rec                 # number of the indirect table in it; 1: starts with a DMA record
 
@@ -90,6 +92,7 @@ cdef struct Memory:
     int n_origins
     int32_t drv_refs            # references in the driver's hands, all frames
     bint exhausted              # some arena ran out in this program: failures are ours
+    bint bounce                 # device writes need a sync before the CPU sees them
     int32_t cur_buf             # the buffer last looked up: reads come in runs
 
 cdef Memory M
@@ -106,6 +109,7 @@ cdef inline void memory_reset() noexcept nogil:
     M.n_origins = 2
     M.drv_refs = 0
     M.exhausted = False
+    M.bounce = False
     M.cur_buf = 0
 
 
@@ -281,10 +285,13 @@ cdef void extent_write(int f, uint32_t start, uint32_t end, int origin, uint32_t
         p.extent_last = new
         return
     cur = p.extents
+    if p.extent_hint and M_extents[p.extent_hint].end <= start:
+        cur = p.extent_hint
     while cur and M_extents[cur].end <= start:
         step(site)
         prev = cur
         cur = M_extents[cur].next
+    p.extent_hint = prev
     new = extent_new(start, end, origin, at, unsynced, site)
     if cur and M_extents[cur].start < start:
         # cur begins before: keep its front part, and its back part where it reaches beyond
@@ -316,9 +323,16 @@ cdef void extent_write(int f, uint32_t start, uint32_t end, int origin, uint32_t
 
 cdef inline int extent_at(int f, uint32_t offset) noexcept nogil:
     """First extent that ends after `offset`, 0 if none: covers it, or is the next one behind."""
-    cdef int cur = M_frames[f].extents
+    cdef int cur = M_frames[f].extent_hint
+    cdef int prev = 0
+    if cur == 0 or M_extents[cur].end > offset:
+        cur = M_frames[f].extents
     while cur and M_extents[cur].end <= offset:
+        prev = cur
         cur = M_extents[cur].next
+    # the next look-up is mostly a little further on
+    if prev:
+        M_frames[f].extent_hint = prev
     return cur
 
 
@@ -353,11 +367,11 @@ cdef inline int buf_at(int f, uint32_t offset) noexcept nogil:
             and M_bufs[b].state != B_GONE):
         return b
     b = M_frames[f].bufs
-    while b:
-        if M_bufs[b].a_start <= offset < M_bufs[b].a_end:
-            M.cur_buf = b
-            return b
+    while b and M_bufs[b].a_end <= offset:
         b = M_bufs[b].next
+    if b and M_bufs[b].a_start <= offset:
+        M.cur_buf = b
+        return b
     return 0
 
 
@@ -366,23 +380,28 @@ cdef int buf_new(int f, uint32_t start, uint32_t end, site_t site) noexcept nogi
 
     S6: inside the frame. S9: disjoint from every other live buffer.
     """
-    cdef int b
-    cdef int other
+    cdef int b, prev, next
+    cdef Frame* p = &M_frames[f]
     check_live(f, site)
-    if unlikely(end > M_frames[f].size or start >= end):
+    if unlikely(end > p.size or start >= end):
         violation(CHECK_S6, site, frame_kind(f), f,
                   b"buffer [%lld, %lld) does not fit its allocation of %lld bytes", start, end,
-                  M_frames[f].size)
-    other = M_frames[f].bufs
-    while other:
-        step(b"buf_new:overlap")
-        if unlikely(M_bufs[other].a_start < end and start < M_bufs[other].a_end):
-            violation(CHECK_S9, site, b"buffer", other,
-                      b"new buffer [%lld, %lld) overlaps live buffer %lld", start, end, other)
-        other = M_bufs[other].next
+                  p.size)
     if unlikely(M.n_bufs >= BUFS_MAX):
         M.exhausted = True
         return 0
+    # the common case: a chunk is carved from low to high
+    prev = p.buf_last
+    if unlikely(prev != 0 and M_bufs[prev].a_end > start):
+        prev = 0
+        next = p.bufs
+        while next and M_bufs[next].a_end <= start:
+            step(b"buf_new:search")
+            prev = next
+            next = M_bufs[next].next
+        if next and M_bufs[next].a_start < end:
+            violation(CHECK_S9, site, b"buffer", next,
+                      b"new buffer [%lld, %lld) overlaps live buffer %lld", start, end, next)
     b = M.n_bufs
     M.n_bufs += 1
     M_bufs[b].frame = f
@@ -394,8 +413,14 @@ cdef int buf_new(int f, uint32_t start, uint32_t end, site_t site) noexcept nogi
     M_bufs[b].queue = 0
     M_bufs[b].origin = 0
     M_bufs[b].owner = 0
-    M_bufs[b].next = M_frames[f].bufs
-    M_frames[f].bufs = b
+    if prev:
+        M_bufs[b].next = M_bufs[prev].next
+        M_bufs[prev].next = b
+    else:
+        M_bufs[b].next = p.bufs
+        p.bufs = b
+    if p.buf_last == prev:
+        p.buf_last = b
     M_frames[f].carved = True
     return b
 
@@ -414,6 +439,8 @@ cdef void buf_drop(int f, int b, site_t site) noexcept nogil:
         M_bufs[prev].next = M_bufs[b].next
     else:
         M_frames[f].bufs = M_bufs[b].next
+    if M_frames[f].buf_last == b:
+        M_frames[f].buf_last = prev
     M_bufs[b].state = B_GONE
     if M.cur_buf == b:
         M.cur_buf = 0
@@ -519,6 +546,8 @@ cdef inline void check_read(uint64_t addr, uint32_t size, site_t site) noexcept 
                           b"read of [%lld, %lld) beyond the posted end %lld", offset, offset + size,
                           M_bufs[b].p_end)
             b = n
+    if likely(not M.bounce):
+        return
     e = extent_at(f, offset)
     while e and M_extents[e].start < offset + size:
         step(site)

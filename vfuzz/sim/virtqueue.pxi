@@ -57,8 +57,8 @@ cdef struct DescState:
     int32_t table               # indirect table, 0 none
     uint16_t num                # packed: descriptors of the list
     uint16_t last               # packed: last id of the list
-    uint16_t n_sg
-    uint64_t sg[SG_MAX]         # CPU addresses posted: who owns them follows get and add
+    uint16_t n_bufs
+    int32_t buf[SG_MAX]         # buffers posted: who owns them follows add and get
 
 cdef struct DescExtra:
     uint64_t addr
@@ -210,21 +210,21 @@ cdef inline void vring_unmap_one(Vq* vq, uint64_t dma, uint32_t size, int direct
 cdef void sg_posted(Vq* vq, DescState* st, const Sg* sg, int n, int queue,
                     site_t site) noexcept nogil:
     """The buffers behind sg[0..n) now belong to the device. S6: each lies in one live buffer."""
-    cdef int i, b, f
+    cdef int i, b = 0, f, last
     cdef uint32_t start, end
-    st.n_sg = <uint16_t>n
+    st.n_bufs = 0
     for i in range(n):
         f = frame_of(sg[i].addr)
         start = offset_of(sg[i].addr)
         end = start + sg[i].len
         check_live(f, site)
+        last = b
         b = buf_at(f, start)
         if unlikely(b == 0 or end > M_bufs[b].a_end):
             violation(CHECK_S6, site, frame_kind(f), f,
                       b"posted [%lld, %lld) does not lie in one buffer (which ends at %lld)", start,
                       end, M_bufs[b].a_end if b else 0)
-        st.sg[i] = sg[i].addr
-        if M_bufs[b].state == B_RING and i and frame_of(st.sg[i - 1]) == f:
+        if b == last:
             # header and data of one page, posted as two parts
             M_bufs[b].p_end = end
             continue
@@ -234,6 +234,8 @@ cdef void sg_posted(Vq* vq, DescState* st, const Sg* sg, int n, int queue,
                       M_bufs[b].state, 0)
         M_bufs[b].p_start = start
         M_bufs[b].p_end = end
+        st.buf[st.n_bufs] = b
+        st.n_bufs += 1
         M_bufs[b].state = B_RING
         M_bufs[b].queue = <uint8_t>queue
         M_bufs[b].origin = 0
@@ -243,20 +245,20 @@ cdef void sg_posted(Vq* vq, DescState* st, const Sg* sg, int n, int queue,
 
 cdef void sg_returned(Vq* vq, DescState* st, site_t site) noexcept nogil:
     """The driver took the buffers of `st` back from the ring."""
-    cdef int i, b, f, prev = 0
-    for i in range(st.n_sg):
-        f = frame_of(st.sg[i])
-        if i and f == prev:
-            continue
-        prev = f
+    cdef int i, b, f
+    for i in range(st.n_bufs):
+        b = st.buf[i]
+        f = M_bufs[b].frame
         check_live(f, site)
-        b = buf_at(f, offset_of(st.sg[i]))
-        if unlikely(b == 0 or M_bufs[b].state != B_RING):
-            violation(CHECK_S3, site, frame_kind(f), f,
-                      b"the ring returns frame %lld, of which it holds no buffer", f, 0, 0)
+        if unlikely(M_bufs[b].state != B_RING):
+            violation(CHECK_S3, site, b"buffer", b,
+                      b"the ring returns buffer %lld, which it does not hold (state %lld)", b,
+                      M_bufs[b].state, 0)
         M_bufs[b].state = B_DRV
         move_ref(f, H_RING, H_DRV, site)
         ev(b"take", b"buffer", b, f, M_bufs[b].p_end - M_bufs[b].p_start, site)
+    # what comes next is about the first of them
+    M.cur_buf = st.buf[0]
 
 
 cdef int table_new(uint32_t n, site_t site) noexcept nogil:
@@ -854,7 +856,7 @@ cdef uint32_t dev_write(Vq* vq, int k, uint32_t size, int origin, site_t site) n
         n = min(o.part[i].len, size - done)
         addr = dma_resolve(o.part[i].addr, n, True, site)
         extent_write(frame_of(addr), offset_of(addr), offset_of(addr) + n, origin, done,
-                     D.swiotlb and D.use_dma_api, site)
+                     M.bounce, site)
         done += n
     return done
 
@@ -886,10 +888,8 @@ cdef void dev_used_raw(Vq* vq, uint32_t id, uint32_t len, int n, int origin) noe
 cdef void dev_use(Vq* vq, int k, uint32_t len, int origin) noexcept nogil:
     """The device returns its k-th buffer with used length `len`."""
     cdef uint16_t id = vq.out[k]
-    cdef int i
     vq.n_out -= 1
-    for i in range(k, vq.n_out):
-        vq.out[i] = vq.out[i + 1]
+    memmove(&vq.out[k], &vq.out[k + 1], <size_t>(vq.n_out - k) * sizeof(vq.out[0]))
     dev_used_raw(vq, id, len, vq.held[id].n, origin)
 
 

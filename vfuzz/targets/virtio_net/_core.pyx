@@ -225,4 +225,5 @@ cdef void target_shutdown() noexcept nogil:
     leak_check(b"target_shutdown:leak")
 
 
+include "rig.pxi"
 include "../../sim/entry.pxi"

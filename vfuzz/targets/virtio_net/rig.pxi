@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# coverage: off
+"""The rig's primitives of virtio-net-rx: single steps of the receive loop, and its judge.
+
+They act on the queues of a program's world: core.rig(script, program=...).
+"""
+include "../../sim/rig.pxi"
+
+cdef RqStats X_stats, X_stats_was
+cdef uint64_t X_length_errors, X_frame_errors
+
+
+cdef int64_t rig_take(const int64_t* a) noexcept nogil:
+    """The head of virtnet_receive()'s loop: the next used buffer, and whose it is."""
+    cdef ReceiveQueue* rq = &vi_rq[a[0]]
+    cdef uint64_t token
+    packet_begin()
+    token = rq_get_buf(rq, &X_got_len, &X_got_ctx, X_SITE)
+    if token:
+        packet_taken(rq)
+        X_stats_was = X_stats
+        X_length_errors = vi.rx_length_errors
+        X_frame_errors = vi.rx_frame_errors
+    return token
+
+
+cdef int64_t rig_receive(const int64_t* a) noexcept nogil:
+    """receive_buf() up to the metadata: the skb, 0 if the packet was dropped."""
+    cdef ReceiveQueue* rq = &vi_rq[a[0]]
+    if vi.mergeable_rx_bufs:
+        return receive_mergeable(rq, a[1], X_got_ctx, X_got_len, &X_stats)
+    if vi.big_packets:
+        return receive_big(rq, a[1], X_got_len, &X_stats)
+    return receive_small(rq, a[1], X_got_len, &X_stats)
+
+
+cdef int64_t rig_receive_done(const int64_t* a) noexcept nogil:
+    virtnet_receive_done(&vi_rq[a[0]], <int>a[1], K_skbs[a[1]].cb[0])
+    return S.n
+
+
+cdef int64_t rig_packet_end(const int64_t* a) noexcept nogil:
+    packet_end(&vi_rq[a[0]], &X_stats_was, &X_stats, vi.rx_length_errors - X_length_errors,
+               vi.rx_frame_errors - X_frame_errors)
+    return 0
+
+
+cdef int64_t rig_judge_bytes(const int64_t* a) noexcept nogil:
+    judge_bytes(<int>a[0])
+    return 0
+
+
+cdef int64_t rig_judge_metadata(const int64_t* a) noexcept nogil:
+    judge_metadata(<int>a[0])
+    return 0
+
+
+cdef int64_t rig_judge_delivered(const int64_t* a) noexcept nogil:
+    judge_delivered(&vi_rq[a[0]], <int>a[1])
+    return 0
+
+
+cdef int64_t rig_add_recvbuf(const int64_t* a) noexcept nogil:
+    cdef ReceiveQueue* rq = &vi_rq[a[0]]
+    if vi.mergeable_rx_bufs:
+        return add_recvbuf_mergeable(rq)
+    return add_recvbuf_big(rq) if vi.big_packets else add_recvbuf_small(rq)
+
+
+cdef void _rig_add_target():
+    _RIG_LIMITS["rq"] = QUEUES_MAX
+    _rig_add("take rq -> token", rig_take)
+    _rig_add("receive rq token -> skb", rig_receive)
+    _rig_add("receive_done rq skb -> packets that the stack holds", rig_receive_done)
+    _rig_add("packet_end rq", rig_packet_end)
+    _rig_add("judge_bytes skb", rig_judge_bytes)
+    _rig_add("judge_metadata skb", rig_judge_metadata)
+    _rig_add("judge_delivered rq skb", rig_judge_delivered)
+    _rig_add("add_recvbuf rq -> 0 or -errno", rig_add_recvbuf)
+    _rig_field("vi.hdr_len", &vi.hdr_len, sizeof(vi.hdr_len))
+    _rig_field("rq.mrg_avg_pkt_len", &vi_rq[0].mrg_avg_pkt_len, 8, QUEUES_MAX, sizeof(ReceiveQueue))
+    _rig_field("stats.packets", &X_stats.packets, sizeof(X_stats.packets))
+    _rig_field("stats.bytes", &X_stats.bytes, sizeof(X_stats.bytes))
+    _rig_field("stats.drops", &X_stats.drops, sizeof(X_stats.drops))

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the tests of virtio-net-rx share."""
+
+from __future__ import annotations
+
+import pytest
+
+import vfuzz
+
+pytest.importorskip("vfuzz.targets.virtio_net._core")
+
+
+@pytest.fixture(scope="session")
+def target() -> vfuzz.Target:
+    return vfuzz.target("virtio-net-rx")

@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,10 +49,9 @@ def run(*command: str) -> Cost:
 
 def _drain(process: subprocess.Popen[str]) -> tuple[str, str]:
     """Read both pipes to their ends without reaping the child: wait4 has to see its usage."""
-    import threading
-
     chunks: dict[str, str] = {}
-    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     streams = {"out": process.stdout, "err": process.stderr}
     threads = [
         threading.Thread(target=lambda n=name, s=stream: chunks.__setitem__(n, s.read()))
@@ -96,10 +96,12 @@ def noop_cost(name: str, runs: int, corpus: Path) -> float:
     return (costs[1] - costs[0]) / (runs - max(runs // 10, 1000)) * 1e6
 
 
-def encoded_seeds(target: api.Target) -> list[bytes]:
-    """The committed seeds in binary form."""
+def encoded_seeds(target: api.Target) -> dict[str, bytes]:
+    """The committed seeds in binary form, by name."""
     folder = ROOT / "corpus" / target.name / "seeds"
-    seeds = [target.parse(path.read_text()).encode() for path in sorted(folder.glob("*.vf"))]
+    seeds = {
+        path.stem: target.parse(path.read_text()).encode() for path in sorted(folder.glob("*.vf"))
+    }
     if not seeds:
         raise click.ClickException(f"no seeds in corpus/{target.name}/seeds")
     return seeds
@@ -180,20 +182,27 @@ def main(name: str, quick: bool, skip: tuple[str, ...], as_json: bool) -> None:
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as scratch:
         corpus = Path(scratch)
-        for i, seed in enumerate(seeds):
-            (corpus / f"{i:03}").write_bytes(seed)
+        for stem, seed in seeds.items():
+            (corpus / stem).write_bytes(seed)
         runs = 100_000 if quick else 400_000
         if "engine" not in skip:
             console.print(f"engine: {runs} executions of nothing, then of {name} ...")
             figures["floor_us"] = noop_cost(name, runs, corpus)
             live, counts, peak = engine_cost("fuzz_one", name, runs, corpus)
-            direct, mean_ops = direct_cost(target, seeds, 20 if quick else 100)
+            rounds = 20 if quick else 100
+            direct, mean_ops = direct_cost(target, list(seeds.values()), rounds)
+            typical = [seed for stem, seed in seeds.items() if not stem.startswith("limit-")]
+            typical_us, typical_ops = direct_cost(target, typical, rounds)
             figures |= {
                 "corpus_ops_per_execution": mean_ops,
                 "corpus_us": direct,
                 "corpus_executions_per_s": 1e6 / direct,
                 "corpus_ops_per_s": 1e6 / direct * mean_ops,
                 "corpus_ratio_to_floor": (direct + figures["floor_us"]) / figures["floor_us"],
+                "typical_ops_per_execution": typical_ops,
+                "typical_us": typical_us,
+                "typical_executions_per_s": 1e6 / typical_us,
+                "typical_ratio_to_floor": (typical_us + figures["floor_us"]) / figures["floor_us"],
                 "live_us": live,
                 "live_executions_per_s": 1e6 / live,
                 "live_ops_per_execution": counts["ops"] / counts["executions"],

@@ -2,8 +2,8 @@
 """Does the fuzzer find what it is for? From an empty corpus, for several seeds, in executions.
 
 The canary is in every test run: it proves that the harness can see. The rest of the catalogue is
-measured by `vfuzz quirks TARGET --measure`; here a few easy ones of different kinds stand for it, and
-the whole of it is in the quality set.
+measured by `vfuzz quirks TARGET --measure`; here a few easy ones of different kinds stand for it,
+and the whole of it is in the quality set.
 """
 
 from __future__ import annotations

@@ -150,8 +150,8 @@ def instructions(target: api.Target, corpus: Path) -> tuple[float, float]:
     return (i1 - i0) / (o1 - o0), (i1 - i0) / (e1 - e0)
 
 
-def workers_rate(name: str, jobs: int, seconds: int) -> tuple[float, float]:
-    """Executions a second of a campaign with so many workers, and the largest worker in MiB."""
+def workers_rate(name: str, jobs: int, seconds: int) -> float:
+    """Executions a second of a campaign with so many workers."""
     with tempfile.TemporaryDirectory() as scratch:
         command = [sys.executable, "-m", "vfuzz", "run", name, str(Path(scratch) / "w"), "-j",
                    str(jobs), "--time", str(seconds), "--seed", "1", "--json"]
@@ -159,7 +159,7 @@ def workers_rate(name: str, jobs: int, seconds: int) -> tuple[float, float]:
         if result.returncode not in (0, 1):
             raise click.ClickException(f"vfuzz run failed:\n{result.stderr[-2000:]}")
         summary = json.loads(result.stdout[result.stdout.index("{"):])
-    return summary["executions"] / summary["seconds"], summary.get("peak_rss_mib", 0.0)
+    return summary["status"]["executions"] / summary["status"]["seconds"]
 
 
 @click.command()
@@ -218,8 +218,8 @@ def main(name: str, quick: bool, skip: tuple[str, ...], as_json: bool) -> None:
     if "workers" not in skip:
         seconds = 10 if quick else 30
         console.print(f"workers: campaigns of {seconds} s with one and with two ...")
-        one, _ = workers_rate(name, 1, seconds)
-        two, _ = workers_rate(name, 2, seconds)
+        one = workers_rate(name, 1, seconds)
+        two = workers_rate(name, 2, seconds)
         figures |= {"one_worker_executions_per_s": one, "two_workers_executions_per_s": two,
                     "two_workers_to_one": two / one}
     if as_json:

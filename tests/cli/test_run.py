@@ -34,7 +34,7 @@ def test_a_clean_run(vfuzz, write, tmp_path):
 
 def test_a_run_with_a_finding(vfuzz, write):
     write("x", "")
-    options = ("-j1", "--runs", "2000", "--quirk", "Q01", "--interval", "0.1")
+    options = ("-j1", "--runs", "10k", "--quirk", "Q01", "--interval", "0.1")
     done = vfuzz("run", LEDGER, "w", *options)
     assert done.code == 1
     assert "findings: 1, 1 of them new\n  C1@ledger_put:unheld  bad-put, old, new" in done.out
@@ -65,7 +65,7 @@ def test_json_is_alone_on_standard_output(vfuzz, write):
 
 def test_arguments_after_the_dashes_are_libfuzzers(vfuzz, write, tmp_path):
     write("x", "")
-    done = vfuzz("run", LEDGER, "-j1", "--runs", "200", "--", "-max_len=48", "-verbosity=1")
+    done = vfuzz("run", LEDGER, "-j1", "--runs", "2000", "--", "-max_len=48", "-verbosity=1")
     assert done.code == 0, done.err
     home = tmp_path / f"vfuzz-{LEDGER}"
     assert max(path.stat().st_size for path in (home / "corpus").iterdir()) <= 48

@@ -22,7 +22,7 @@ from types import FrameType
 import msgspec
 
 import vfuzz
-from vfuzz.engine import inputs, worker
+from vfuzz.engine import driver, inputs, worker
 from vfuzz.engine.crashes import take_crashes
 from vfuzz.engine.log import last_message
 from vfuzz.engine.process import STOP_GRACE_S, Totals, WorkerProcess
@@ -224,16 +224,12 @@ class Campaign:
 
     def _spec(self, process: WorkerProcess) -> WorkerSpec:
         settings = self.settings
-        schema = settings.target.schema
         flags = [
+            *driver.flags(settings.target),
             # Distinct for each process, and the same each time the run is repeated.
             f"-seed={1 + (self.seed - 1 + process.index + 1000 * process.starts) % (2**32 - 1)}",
-            f"-max_len={schema.record_size * (schema.max_ops + 1)}",
-            # Records are fixed in size: growing the length slowly would only hide programs.
-            "-len_control=0",
             # Others' inputs come in through the shared corpus; alone, the clock must not matter.
             f"-reload={1 if settings.workers > 1 else 0}",
-            "-print_funcs=0",
             "-timeout=25",
             f"-artifact_prefix={process.artifacts}/",
         ]

@@ -25,7 +25,15 @@ from typing import Any, NoReturn
 from vfuzz import api
 from vfuzz.errors import BlindRun, Error, NotBuilt
 
-__all__ = ["MUTATOR_GRACE", "Violated", "fuzz", "harness", "libfuzzer_preloaded", "prepare"]
+__all__ = [
+    "MUTATOR_GRACE",
+    "Violated",
+    "flags",
+    "fuzz",
+    "harness",
+    "libfuzzer_preloaded",
+    "prepare",
+]
 
 MUTATOR_GRACE = 20_000  # executions within which libFuzzer must have called the mutator
 PULSE_EVERY = 1024  # executions between two looks at the clock and the stop flag
@@ -64,8 +72,8 @@ def prepare(target: api.Target, *, preloaded: bool) -> ModuleType:
         mutator.install(target.schema)
     except RuntimeError as error:
         raise BlindRun(str(error)) from error
-    flags = sys.getdlopenflags()
-    sys.setdlopenflags(flags | os.RTLD_GLOBAL)
+    dl_flags = sys.getdlopenflags()
+    sys.setdlopenflags(dl_flags | os.RTLD_GLOBAL)
     try:
         # native and its core resolve each other's symbols, and the target those of the core
         import atheris
@@ -79,7 +87,7 @@ def prepare(target: api.Target, *, preloaded: bool) -> ModuleType:
             f"atheris does not load ({error}): 'pip install atheris'", name="atheris"
         ) from error
     finally:
-        sys.setdlopenflags(flags)
+        sys.setdlopenflags(dl_flags)
     core = target.core
     if not core.build_info()["instrumented"]:
         raise BlindRun(
@@ -88,6 +96,19 @@ def prepare(target: api.Target, *, preloaded: bool) -> ModuleType:
         )
     core.feedback_register()
     return core
+
+
+def flags(target: api.Target) -> list[str]:
+    """libFuzzer's flags for any work on a target."""
+    schema = target.schema
+    return [
+        f"-max_len={schema.record_size * (schema.max_ops + 1)}",
+        # How long to stay with short programs. Measured on virtio-net-rx, 15 s from an empty
+        # corpus: 0 gave 6,100 features at 5,000 executions/s, 10 gave 6,800 at 6,000, 100 gave
+        # 5,700 at 15,000; but with 100 the first open() comes after 40,000 executions.
+        "-len_control=10",
+        "-print_funcs=0",
+    ]
 
 
 def fuzz(core: ModuleType, arguments: Iterable[str], *, preloaded: bool) -> NoReturn:

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from vfuzz.api import Target
+from vfuzz.engine import driver
 from vfuzz.engine.process import WorkerProcess
 from vfuzz.engine.records import Finding, WorkerSpec, load
 from vfuzz.engine.store import finding_dirs
@@ -151,7 +152,6 @@ def _start(target: Target, quirk: Quirk, era: str, seed: int, runs: int, home: P
     process.prepare()
     (home / "corpus").mkdir()
     (home / "findings").mkdir()
-    schema = target.schema
     spec = WorkerSpec(
         target=target.path,
         eras=(era,),
@@ -159,10 +159,10 @@ def _start(target: Target, quirk: Quirk, era: str, seed: int, runs: int, home: P
         findings=str(home / "findings"),
         scratch=str(process.home),
         arguments=(
+            *driver.flags(target),
             f"-seed={seed}",
             f"-runs={runs}",
-            f"-max_len={schema.record_size * (schema.max_ops + 1)}",
-            *("-len_control=0", "-reload=0", "-print_funcs=0"),
+            "-reload=0",
             f"-artifact_prefix={process.artifacts}/",
             str(home / "corpus"),
         ),

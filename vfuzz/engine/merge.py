@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vfuzz.api import Target
-from vfuzz.engine import worker
+from vfuzz.engine import driver, worker
 from vfuzz.engine.inputs import read
 from vfuzz.engine.log import tail
 from vfuzz.engine.process import environment
@@ -89,7 +89,6 @@ def _run(
     scratch: Path,
     directories: list[str],
 ) -> int:
-    schema = target.schema
     spec = WorkerSpec(
         target=target.path,
         eras=eras,
@@ -97,10 +96,9 @@ def _run(
         mode="merge",
         scratch=str(scratch),
         arguments=(
+            *driver.flags(target),
             "-merge=1",
-            f"-max_len={schema.record_size * (schema.max_ops + 1)}",
             f"-artifact_prefix={scratch}/",
-            "-print_funcs=0",
             *directories,
         ),
     )

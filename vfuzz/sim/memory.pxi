@@ -88,6 +88,7 @@ cdef struct Buf:
 cdef struct Memory:
     int n_frames                # frame 0 is NULL
     int n_extents
+    int free_extents            # those that were overwritten, to be used again
     int n_bufs
     int n_origins
     int32_t drv_refs            # references in the driver's hands, all frames
@@ -105,6 +106,7 @@ cdef inline void memory_reset() noexcept nogil:
     """Empty memory: cost independent of what the last program used, since use initialises."""
     M.n_frames = 1
     M.n_extents = 1
+    M.free_extents = 0
     M.n_bufs = 1
     M.n_origins = 2
     M.drv_refs = 0
@@ -252,12 +254,14 @@ cdef inline void kfree(uint64_t addr, site_t site) noexcept nogil:
 cdef inline int extent_new(uint32_t start, uint32_t end, int origin, uint32_t at, bint unsynced,
                            site_t site) noexcept nogil:
     cdef int e
-    if unlikely(M.n_extents >= EXTENTS_MAX):
-        # the arena bounds one program's work; running out ends it like any other exhausted budget
-        violation(CHECK_S45, b"extent_new:exhausted", b"op", W.op,
-                  b"more than %lld written extents in one program", EXTENTS_MAX, 0, 0)
-    e = M.n_extents
-    M.n_extents += 1
+    if M.free_extents:
+        e = M.free_extents
+        M.free_extents = M_extents[e].next
+    else:
+        if unlikely(M.n_extents >= EXTENTS_MAX):
+            give_up()
+        e = M.n_extents
+        M.n_extents += 1
     M_extents[e].start = start
     M_extents[e].end = end
     M_extents[e].origin = origin
@@ -274,7 +278,7 @@ cdef void extent_write(int f, uint32_t start, uint32_t end, int origin, uint32_t
     What lay there before is trimmed, split or dropped.
     """
     cdef Frame* p = &M_frames[f]
-    cdef int new, prev = 0, cur, tail
+    cdef int new, prev = 0, cur, tail, next
     cdef Extent* x
     if start >= end:
         return
@@ -307,7 +311,10 @@ cdef void extent_write(int f, uint32_t start, uint32_t end, int origin, uint32_t
         cur = x.next
     while cur and M_extents[cur].end <= end:
         step(site)
-        cur = M_extents[cur].next
+        next = M_extents[cur].next
+        M_extents[cur].next = M.free_extents
+        M.free_extents = cur
+        cur = next
     if cur and M_extents[cur].start < end:
         x = &M_extents[cur]
         x.at += end - x.start

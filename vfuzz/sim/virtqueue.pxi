@@ -282,8 +282,9 @@ cdef void table_free(Vq* vq, int t, uint64_t dma, bint mapped, bint parts,
                      site_t site) noexcept nogil:
     """Unmap an indirect table (`mapped`) and its entries (`parts`), and free it."""
     cdef int i
-    if mapped:
-        vring_unmap_one(vq, dma, <uint32_t>(V_tables[t].n * 16), DMA_TO_DEVICE, site)
+    if mapped and D.use_dma_api:
+        # the ring's own, premapped buffers or not
+        dma_unmap(dma, <uint32_t>(V_tables[t].n * 16), DMA_TO_DEVICE, False, site)
     if parts:
         for i in range(V_tables[t].n):
             vring_unmap_one(vq, V_tables[t].desc[i].addr, V_tables[t].desc[i].len,

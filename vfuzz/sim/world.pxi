@@ -154,6 +154,11 @@ cdef void violation(int check, site_t site, const char* obj, int64_t obj_id, con
     longjmp(W_env, 1)
 
 
+cdef void give_up() noexcept nogil:
+    """Leave the run without a verdict: it needs more than an arena of ours holds."""
+    longjmp(W_env, 1)
+
+
 cdef bint fault_slow(int cls, site_t site) noexcept nogil:
     if W.fail_class != FAULT_ANY and W.fail_class != cls:
         return False

@@ -57,20 +57,11 @@ def test_no_judge_knows_of_quirks(path):
 
 
 #: Reported: what else fires, and why the list of the quirk's checks does not have it.
-WRONG_CHECK = {
-    "A20": "it also switches A23's fix off, so S30 fires first for a tiny gso_size",
-    "B18": "an indirect table stays mapped behind a premapped queue (S24), which upstream unmaps",
-}
 
 
 @pytest.mark.parametrize(
     "quirk",
-    [
-        pytest.param(quirk, id=quirk.id, marks=pytest.mark.xfail(reason=WRONG_CHECK[quirk.id]))
-        if quirk.id in WRONG_CHECK
-        else pytest.param(quirk, id=quirk.id)
-        for quirk in QUIRKS
-    ],
+    [pytest.param(quirk, id=quirk.id) for quirk in QUIRKS],
 )
 def test_seeds_meet_it_and_nothing_else_breaks(target, quirk):
     """With a quirk on, seeds are as clean as ever or violate what the quirk is expected to; and

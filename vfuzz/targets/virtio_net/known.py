@@ -31,8 +31,6 @@ KNOWN: tuple[Known, ...] = (
            "a ring resize while down schedules refill work on disabled NAPI"),
     *_both("S1@remove_vq_common:after_resize", "virtio-net-resize-down",
            "a ring resize while down leaves refill work behind that outlives the queues"),
-    *_both("S1@alloc_queues:after_resize", "virtio-net-resize-down",
-           "a ring resize while down leaves refill work pending over suspend and resume"),
     *_both("S30@judge_metadata:ufo_segs", "virtio-net-ufo-segs",
            "a UFO packet with gso_size 1 has more segments than gso_segs can count"),
     *_both("S43@op_stats:after_resume", "virtio-net-stats-resume",

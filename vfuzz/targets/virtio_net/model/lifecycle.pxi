@@ -59,8 +59,7 @@ cdef int alloc_queues() noexcept nogil:
         vi.rss_table_mem = vi.rss_key_mem = vi.ctrl_mem = 0
         return -ENOMEM
     if unlikely(vi.refill.pending or vi.refill_blocked):
-        violation(CHECK_S1, b"alloc_queues:after_resize" if vi.refill_by == BY_RESIZE
-                  else b"alloc_queues:init_work", b"work", 0,
+        violation(CHECK_S1, b"alloc_queues:init_work", b"work", 0,
                   b"refill work initialised anew while it is pending", 0, 0, 0)
     vi.resumed = vi.registered
     for i in range(vi.max_queue_pairs):
@@ -88,7 +87,8 @@ cdef int init_vqs() noexcept nogil:
         vq_init(&V_vqs[i], <int>vi.ring_num, feature(BOOT_FEATURES_RING_PACKED),
                 feature(BOOT_FEATURES_INDIRECT_DESC) and vi.big_packets
                 and not vi.mergeable_rx_bufs, feature(BOOT_FEATURES_EVENT_IDX))
-        V_vqs[i].premapped = vi_rq[i].do_dma
+        # B18 is about the driver's helper: the ring maps big buffers all the same
+        V_vqs[i].premapped = vi_rq[i].do_dma and (vi.mergeable_rx_bufs or not vi.big_packets)
         V_vqs[i].enabled = False
         vi_rq[i].min_buf_len = mergeable_min_buf_len()
     kfree(names, b"init_vqs:free_names")
@@ -332,6 +332,7 @@ cdef int virtqueue_resize(int q, uint32_t num) noexcept nogil:
     cdef uint64_t token, mem
     cdef int err = 0
     cdef bint packed = vq.packed, indirect = vq.indirect, event_idx = vq.event
+    cdef bint premapped = vq.premapped
     if <uint32_t>vq.num == num:
         return 0
     vq.enabled = False
@@ -349,7 +350,7 @@ cdef int virtqueue_resize(int q, uint32_t num) noexcept nogil:
         err = -ENOMEM
     kfree(mem, b"virtqueue_resize:free")
     vq_init(vq, <int>num, packed, indirect, event_idx)
-    vq.premapped = vi_rq[q].do_dma
+    vq.premapped = premapped
     return err
 
 

@@ -356,7 +356,8 @@ cdef int virtio_net_hdr_to_skb(int s, const uint8_t* hdr) noexcept nogil:
                 and not quirk(QUIRK_A21)):
             # 89add40066f9
             return -EINVAL
-        if gso_size < TCP_MIN_GSO_SIZE and not (quirk(QUIRK_A23) or quirk(QUIRK_A20)):
+        if gso_size < TCP_MIN_GSO_SIZE and not (
+                quirk(QUIRK_A23) or (quirk(QUIRK_A20) and gso_size == 0)):
             # c27c449d455a
             gso_size = TCP_MIN_GSO_SIZE
     if gso_size == GSO_BY_FRAGS:

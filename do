@@ -60,7 +60,7 @@ test)
     exec "$bin/python" -m pytest -m "not slow and not quality and not asan" "$@"
     ;;
 test-slow)
-    set_up --group test fuzz
+    set_up --group test --group pack fuzz
     exec "$bin/python" -m pytest -m "slow and not quality and not asan" "$@"
     ;;
 test-quality)

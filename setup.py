@@ -112,7 +112,7 @@ class build_ext(_build_ext):
         self._run_cython()
         try:
             chosen = toolchain.choose(KIND)
-            includes = toolchain.python_includes(ROOT)
+            includes = toolchain.python_includes()
         except toolchain.CompilerError as error:
             raise SystemExit(f"vfuzz: {error}") from error
         print(f"vfuzz: {KIND} build with {chosen}", flush=True)

@@ -444,7 +444,7 @@ def test_allowlist_leaves_out_what_cython_adds(unpacked, tmp_path):
 @pytest.mark.slow
 def test_set_up_with_nothing_but_python(unpacked, tmp_path):
     """No compiler, no make, no activated environment: ziglang builds, and a second run is idle."""
-    for tool in ("sh", "dirname", "apt-get", "dpkg-deb"):
+    for tool in ("sh", "dirname", "apt-get", "dpkg-deb", "tar"):
         found = shutil.which(tool)
         if found:
             (tmp_path / tool).symlink_to(found)

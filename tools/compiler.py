@@ -162,14 +162,14 @@ def zig_command() -> tuple[str, ...]:
     return (sys.executable, "-m", "ziglang", "cc", "-target", f"{machine}-linux-gnu.2.28")
 
 
-def python_includes(root: Path) -> list[str]:
+def python_includes(environment: Path = Path(sys.prefix)) -> list[str]:
     """Flags with which ``#include <Python.h>`` compiles; CompilerError if there are no headers.
 
-    root: the source tree, below whose .venv the set-up unpacks headers that the system lacks.
+    environment: the .venv into which the set-up unpacks headers that the system lacks.
     """
     include = Path(sysconfig.get_path("include"))
     version = f"python{sysconfig.get_python_version()}"
-    for base in (include, root / ".venv" / "headers" / "usr" / "include" / version):
+    for base in (include, environment / "headers" / "usr" / "include" / version):
         if (base / "Python.h").is_file():
             # Debian's pyconfig.h includes <x86_64-linux-gnu/python3.11/pyconfig.h>, relative to
             # the folder above; last in the order, so that it never shadows the compiler's libc.

@@ -164,17 +164,16 @@ def _host_pip_version() -> tuple[int, ...]:
 
 
 def _require_headers() -> None:
-    """Unpack Debian's Python headers below .venv if this Python came without them."""
+    """Unpack Debian's Python headers into .venv if this Python came without them."""
     try:
-        toolchain.python_includes(ROOT)
+        toolchain.python_includes(VENV)
     except toolchain.CompilerError as error:
         if Path(sysconfig.get_path("include")).parent != Path("/usr/include"):
             raise  # not the system's Python: Debian's headers are not its headers
         version = f"python{sysconfig.get_python_version()}"
         package = f"lib{version}-dev"
-        target = ROOT / ".venv" / "headers"
-        _unpack_debian_package(package, target, purpose=str(error), apt=package)
-        toolchain.python_includes(ROOT)
+        _unpack_debian_package(package, VENV / "headers", purpose=str(error), apt=package)
+        toolchain.python_includes(VENV)
 
 
 def _unpack_debian_package(package: str, target: Path, *, purpose: str, apt: str) -> None:

@@ -33,16 +33,18 @@ cdef struct Dma:
     int n_live
     bint use_dma_api            # the device sits behind the DMA API (VIRTIO_F_ACCESS_PLATFORM)
     bint swiotlb                # mappings bounce: sync matters
+    int slots                   # so many mappings at a time, 0: no limit
 
 cdef Dma D
 cdef Map D_maps[MAPS_MAX]
 
 
-cdef inline void dma_reset(bint use_dma_api, bint swiotlb) noexcept nogil:
+cdef inline void dma_reset(bint use_dma_api, int swiotlb) noexcept nogil:
     D.n_maps = 1
     D.n_live = 0
     D.use_dma_api = use_dma_api
-    D.swiotlb = swiotlb
+    D.swiotlb = swiotlb != 0
+    D.slots = swiotlb if swiotlb > 1 else 0
     M.bounce = use_dma_api and swiotlb
 
 
@@ -61,6 +63,9 @@ cdef uint64_t dma_map(uint64_t addr, uint32_t size, int direction, site_t site) 
         violation(CHECK_S6, site, frame_kind(f), f,
                   b"mapping of [%lld, %lld) beyond the object's %lld bytes", offset_of(addr),
                   offset_of(addr) + size, M_frames[f].size)
+    if unlikely(D.slots != 0 and D.n_live >= D.slots):
+        # "swiotlb buffer is full": an ordinary failure, and the usual one
+        return DMA_ERROR
     if unlikely(D.n_maps >= MAPS_MAX):
         M.exhausted = True
         return DMA_ERROR

@@ -71,6 +71,9 @@ cdef void op_stats() noexcept nogil:
     cdef int i
     cdef uint64_t active = 0, base = 0
     cdef uint32_t busy = 0
+    if not vi.registered:
+        return
+    rq_check(b"op_stats:rq")
     for i in range(vi.max_queue_pairs):
         busy |= <uint32_t>(vi_rq[i].stats.packets != 0) << i
         if i < vi.curr_queue_pairs:
@@ -108,7 +111,7 @@ cdef void target_boot() noexcept nogil:
     memory_reset()
     skb_reset()
     virtqueues_reset()
-    dma_reset(feature(BOOT_FEATURES_ACCESS_PLATFORM), P.boot[BOOT_SWIOTLB])
+    dma_reset(feature(BOOT_FEATURES_ACCESS_PLATFORM), <int>P.boot[BOOT_SWIOTLB])
     oracle_reset(P.boot[BOOT_PROFILE] == BOOT_PROFILE_CONFORMING)
     device_reset()
     S.head = 0

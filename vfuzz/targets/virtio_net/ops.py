@@ -50,7 +50,8 @@ BOOT = (
     Arg("rss_max_indirection_table_length", "int", 0, 1024, default=128,
         doc="device configuration, with RSS", interesting=(0, 1, 128, 129, 512)),
     Arg("high_order_alloc_disable", "bool", doc="net.core.high_order_alloc_disable: 4 KiB chunks"),
-    Arg("swiotlb", "bool", doc="with ACCESS_PLATFORM, mappings bounce"),
+    Arg("swiotlb", "int", 0, 255, interesting=(1, 6, 7, 21, 22, 40),
+        doc="with ACCESS_PLATFORM, mappings bounce; above 1: at most so many at a time"),
     Arg("race", "enum", names=("NONE", "OPEN"),
         doc="OPEN: the user opens the interface as soon as probe has registered it"),
 )

@@ -200,8 +200,8 @@ cdef int append_frag(int head, int curr, uint64_t buf, uint32_t len,
     cdef int n = K_skbs[curr].nr_frags
     cdef int s
     if n == MAX_SKB_FRAGS:
-        # alloc_skb(0): 6.1 takes a 512 byte kmalloc, 6.12 the small head cache
-        s = alloc_head_skb(640 if era_6_12() else 512, 0, b"append_frag:alloc_skb")
+        # alloc_skb(0): 6.1 takes a 512 byte kmalloc, 6.12 the small head cache (Debian, amd64)
+        s = alloc_head_skb(704 if era_6_12() else 512, 0, b"append_frag:alloc_skb")
         if s == 0:
             return 0
         if curr == head:

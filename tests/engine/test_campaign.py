@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -228,10 +229,28 @@ def test_a_run_without_features_is_stopped(run, monkeypatch):
 
 def test_a_mutator_out_of_reach_is_refused(run, monkeypatch):
     # As under OSS-Fuzz without the stub: libFuzzer is in the process before the mutator.
-    monkeypatch.setenv("LD_PRELOAD", f"{atheris.path()}/ubsan_with_fuzzer.so")
+    real = process.environment
+    preload = f"{atheris.path()}/ubsan_with_fuzzer.so"
+    monkeypatch.setattr(process, "environment", lambda: {**real(), "LD_PRELOAD": preload})
     summary, _ = run()
     assert summary.exit_code == EXIT_FAILED
     assert "LD_PRELOAD" in summary.error
+
+
+def test_a_run_with_libfuzzer_preloaded_reaches_the_mutator(tmp_path):
+    env = {**process.environment(), "LD_PRELOAD": f"{atheris.path()}/asan_with_fuzzer.so"}
+    command = [sys.executable, "-m", "vfuzz", "run", LEDGER, str(tmp_path / "w"), "-j1", "--json"]
+    done = subprocess.run(
+        [*command, "--runs", "3000", "--quirk", "Q01"],
+        capture_output=True,
+        text=True,
+        env={**env, "ASAN_OPTIONS": "detect_leaks=0"},
+    )
+    assert done.returncode == EXIT_FINDINGS, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["status"]["executions"] == 3000
+    assert summary["status"]["findings"][0]["finding"]["state"] == "minimised"
+    assert "Using preloaded libfuzzer" in (tmp_path / "w/workers/0/log").read_text()
 
 
 def test_a_mutator_that_is_never_called_stops_the_run(run, settings, tmp_path):

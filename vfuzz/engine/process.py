@@ -17,6 +17,7 @@ import msgspec
 import psutil
 
 import vfuzz
+from vfuzz.engine.driver import libfuzzer_preloaded
 from vfuzz.engine.log import LogTail, tail
 from vfuzz.engine.pulse import Pulse
 from vfuzz.engine.records import Mail, WorkerSpec, dump
@@ -34,14 +35,24 @@ _ARTIFACT = re.compile(r"(crash|timeout|oom|leak)-")
 
 
 def environment() -> dict[str, str]:
-    """The environment of a child: it imports the same vfuzz, and dies with this process."""
+    """The environment of a child: it imports the same vfuzz, and dies with this process.
+
+    Where this process was started with libFuzzer in LD_PRELOAD (an AddressSanitizer build needs
+    that), the children get the mutator's stub there too.
+    """
     source = str(Path(vfuzz.__file__).resolve().parents[1])
     paths = [source, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {
+    env = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
         "VFUZZ_PARENT": str(os.getpid()),
     }
+    if libfuzzer_preloaded():
+        from vfuzz.program.mutator import stub_path
+
+        if stub_path() not in env.get("LD_PRELOAD", ""):
+            env["LD_PRELOAD"] = f"{env.get('LD_PRELOAD', '')}:{stub_path()}".lstrip(":")
+    return env
 
 
 def terminate(process: subprocess.Popen[bytes]) -> None:

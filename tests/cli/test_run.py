@@ -29,6 +29,8 @@ def test_a_clean_run(vfuzz, write, tmp_path):
     assert "  executions          2,000   " in done.out
     assert "  coverage   0 -> " in done.out
     assert done.out.endswith("\nno findings\n")
+    home = f"vfuzz-{LEDGER}"
+    assert vfuzz("replay", home) == (0, f"{home}: no findings\n", "")
     assert (tmp_path / f"vfuzz-{LEDGER}" / "campaign.json").exists()
 
 

@@ -23,7 +23,7 @@ from vfuzz.engine import campaign as supervisor
 from vfuzz.engine import inputs, process
 from vfuzz.engine.campaign import Campaign
 from vfuzz.engine.pulse import Pulse
-from vfuzz.engine.records import CampaignFile, Finding, dump, load
+from vfuzz.engine.records import CampaignFile, Finding, WorkerSpec, dump, load
 from vfuzz.engine.settings import FORBIDDEN, Settings
 from vfuzz.engine.status import Status
 from vfuzz.errors import EXIT_CLEAN, EXIT_FAILED, EXIT_FINDINGS, UsageError
@@ -285,6 +285,24 @@ def test_a_killed_worker_is_started_again_and_its_finding_stays(run, monkeypatch
     assert summary.stopped == "runs"
     assert summary.status.executions == 20_000
     assert [stored.slug for stored in summary.status.findings] == [CANARY]
+
+
+def test_reading_the_corpus_again_is_not_blindness(settings, tmp_path, ledger):
+    """A worker that was started again runs the whole corpus before it mutates anything."""
+    observed = Campaign(settings())
+    worker = process.WorkerProcess(tmp_path / "worker", 0)
+    worker.prepare()
+    worker.log_path.write_bytes(b"#2\tINITED cov: 1 ft: 1 corp: 1/1b exec/s: 0 rss: 1Mb\n")
+    worker.log.poll()
+    spec = WorkerSpec(target=LEDGER, eras=(), quirks=(), scratch="", arguments=())
+    worker.start(spec)
+    try:
+        assert worker.pulse is not None
+        worker.pulse.set("executions", supervisor.MUTATOR_GRACE + 2)
+        assert observed._blindness(worker) == ""
+        assert worker.log.begin is not None
+    finally:
+        worker.kill()
 
 
 def test_three_fast_deaths_are_a_failure_with_the_log(run, monkeypatch):

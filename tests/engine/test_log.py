@@ -50,7 +50,15 @@ def test_a_log_is_followed_as_it_grows(tmp_path):
         assert follower.last == Sight(1024, "pulse", 4, 5, 6)
         file.write(b"ED cov: 7 ft: 8 corp: 9/1b exec/s: 0 rss: 1Mb\n")
         follower.poll()
-    assert follower.inited == follower.last == Sight(2000, "INITED", 7, 8, 9)
+        assert follower.inited == follower.last == Sight(2000, "INITED", 7, 8, 9)
+        file.write(b"#4000\tDONE cov: 17 ft: 8 corp: 9/1b exec/s: 0 rss: 1Mb\n")
+        follower.next_process()
+        assert follower.inited is None
+        assert follower.counters is None
+        file.write(b"#5\tINITED cov: 17 ft: 8 corp: 9/1b exec/s: 0 rss: 1Mb\n")
+        follower.poll()
+    assert follower.inited == Sight(5, "INITED", 17, 8, 9)
+    assert follower.begin == Sight(2000, "INITED", 7, 8, 9)
 
 
 def test_a_long_log_is_cut_and_its_end_kept(tmp_path, monkeypatch):

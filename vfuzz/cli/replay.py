@@ -21,6 +21,7 @@ from vfuzz.cli.common import (
     target_option,
 )
 from vfuzz.engine import inputs
+from vfuzz.engine.store import finding_dirs
 from vfuzz.errors import EXIT_CLEAN, EXIT_FINDINGS
 
 DEADLY_MAX_S = 30  # for a program that hung a worker
@@ -57,6 +58,10 @@ def command(
     """
     results: list[tuple[Path, api.Result]] = []
     apart: list[bool] = []
+    for path in paths:
+        if (path / "campaign.json").is_file() and not finding_dirs(path / "findings"):
+            click.echo(f"{path}: no findings")
+            paths = tuple(other for other in paths if other != path)
     for path in inputs.expand(paths):
         source = inputs.read(path)
         chosen = source.resolve_target(target)

@@ -415,7 +415,7 @@ class Campaign:
         for key, count in total.hits.items():
             index, _, signature = key.partition(":")
             hits[(self.settings.target.eras[int(index)], signature)] += count
-        begins = [p.log.inited for p in self.workers if p.log.inited is not None]
+        begins = [p.log.begin for p in self.workers if p.log.begin is not None]
         lasts = [p.log.last for p in self.workers if p.log.last is not None]
         return Status(
             seconds=round(now - self._begin_s, 1),

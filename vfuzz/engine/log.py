@@ -46,18 +46,26 @@ def parse_line(line: bytes) -> Sight | None:
 class LogTail:
     """Follows a worker's log.
 
-    inited    the status line after the corpus was read, where fuzzing begins
+    begin     where the worker began: the first status line after a corpus was read
+    inited    the same of its present process; None while that reads the corpus
     last      the newest status line
     counters  coverage counters that libFuzzer says it has; None until it says so
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.begin: Sight | None = None
         self.inited: Sight | None = None
         self.last: Sight | None = None
         self.counters: int | None = None
         self._offset = 0
         self._rest = b""
+
+    def next_process(self) -> None:
+        """Another process begins to write: what was said of the last one is not said of it."""
+        self.poll()
+        self.inited = None
+        self.counters = None
 
     def poll(self) -> None:
         """Read what is new, and cut the log when it has grown long."""
@@ -82,6 +90,7 @@ class LogTail:
                 self.last = sight
                 if sight.event == "INITED":
                     self.inited = sight
+                    self.begin = self.begin or sight
         elif line.startswith(b"INFO: Loaded"):
             match = _LOADED.match(line)
             if match is not None:

@@ -111,6 +111,7 @@ class WorkerProcess:
         """Start a process. Raises OSError."""
         spec_path = self.home / "spec.json"
         spec_path.write_bytes(dump(spec))
+        self.log.next_process()
         self.pulse = Pulse(self.home / "stats.bin", create=True)
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(

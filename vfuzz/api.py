@@ -19,8 +19,8 @@ from functools import cached_property
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from vfuzz import targets as _targets
 from vfuzz.errors import NotBuilt, UnknownName, UsageError, did_you_mean
+from vfuzz.targets import load_core, names, package_of
 
 if TYPE_CHECKING:
     from vfuzz.program.schema import Fail, OpCall, ProgramData, Schema
@@ -47,13 +47,13 @@ def target(name: str) -> Target:
     if not isinstance(name, str):
         raise TypeError(f"a target is named by a string, got {name!r}")
     if name not in _loaded:
-        _loaded[name] = Target(_targets.package_of(name))
+        _loaded[name] = Target(package_of(name))
     return _loaded[name]
 
 
 def targets() -> tuple[Target, ...]:
     """All targets that come with vfuzz, by name."""
-    return tuple(target(name) for name in _targets.names())
+    return tuple(target(name) for name in names())
 
 
 def signature_of(check: str, site: str) -> str:
@@ -165,7 +165,7 @@ class Target:
     @property
     def path(self) -> str:
         """The name by which another process finds it: its own, or its import path."""
-        return self.name if self.name in _targets.names() else self.package.__name__
+        return self.name if self.name in names() else self.package.__name__
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return target, (self.path,)
@@ -193,7 +193,7 @@ class Target:
     @cached_property
     def core(self) -> ModuleType:
         """The compiled module. Raises NotBuilt."""
-        return _targets.load_core(self.package)
+        return load_core(self.package)
 
     @property
     def built(self) -> bool:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from vfuzz import api
@@ -18,7 +20,7 @@ def command(as_json: bool) -> None:
     vfuzz list
     vfuzz list --json
     """
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": target.name,
             "summary": target.summary,

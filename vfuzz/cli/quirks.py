@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -92,7 +93,7 @@ def _print_table(table: list[measuring.Measured]) -> None:
 
 def _list(name: str | None, only: tuple[str, ...], as_json: bool) -> None:
     chosen = (api.target(name),) if name else api.targets()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "target": target.name,
             "id": quirk.id,

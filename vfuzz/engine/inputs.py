@@ -23,6 +23,7 @@ from pathlib import Path
 from vfuzz import api
 from vfuzz.engine.records import Finding, load
 from vfuzz.errors import UnknownName, UsageError
+from vfuzz.targets import names
 
 __all__ = ["FILE_MAX", "Input", "expand", "head_of", "read", "read_bytes", "seed_files"]
 
@@ -176,7 +177,7 @@ def _target_of_place(path: Path) -> str | None:
     """corpus/<target>/... names the target, and so does the campaign.json of a work directory."""
     parents = path.absolute().parents
     for parent in parents:
-        if parent.parent.name == "corpus" and parent.name in _names():
+        if parent.parent.name == "corpus" and parent.name in names():
             return parent.name
     for parent in list(parents)[:3]:
         if (parent / "campaign.json").is_file():
@@ -184,12 +185,6 @@ def _target_of_place(path: Path) -> str | None:
 
             return load(parent / "campaign.json", CampaignFile).target
     return None
-
-
-def _names() -> tuple[str, ...]:
-    from vfuzz import targets
-
-    return targets.names()
 
 
 def expand(paths: Iterable[Path]) -> Iterator[Path]:

@@ -130,8 +130,8 @@ def measure(
                 while todo and len(running) < jobs:
                     place, seed = todo.pop(0)
                     home = Path(name) / f"{quirks[place].id}-{seed}"
-                    trial = _start(target, quirks[place], table[place].era, seed, runs, home)
-                    running.append((place, trial))
+                    started = _start(target, quirks[place], table[place].era, seed, runs, home)
+                    running.append((place, started))
                 time.sleep(POLL_S)
                 for place, one in list(running):
                     trial = _ended(target, one)

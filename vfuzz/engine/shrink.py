@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vfuzz.api import Program, Target
+from vfuzz.program.schema import ProgramData
 
 __all__ = ["Shrunk", "shrink"]
 
@@ -47,7 +48,7 @@ def shrink(
     execute, encode, schema = target.core.execute, codec.encode, target.schema
     wanted = _parts(target, signature)
 
-    def same(candidate: object) -> bool:
+    def same(candidate: ProgramData) -> bool:
         raw = execute(encode(schema, candidate), era_index, mask)["violation"]
         return raw is not None and (raw["check"], raw["site"]) == wanted
 

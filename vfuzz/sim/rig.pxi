@@ -621,6 +621,7 @@ cdef void _rig_add_virtqueue():
     _rig_field("vq.avail_idx", &V_vqs[0].avail_idx, 2, VQS_MAX, sizeof(Vq))
     _rig_field("vq.next_avail_idx", &V_vqs[0].next_avail_idx, 2, VQS_MAX, sizeof(Vq))
     _rig_field("vq.used_idx", &V_vqs[0].used_idx, 2, VQS_MAX, sizeof(Vq))
+    _rig_field("vq.used_flags", &V_vqs[0].used_flags, 2, VQS_MAX, sizeof(Vq))
     _rig_field("vq.used_event", &V_vqs[0].used_event, 2, VQS_MAX, sizeof(Vq))
     _rig_field("vq.avail_event", &V_vqs[0].avail_event, 2, VQS_MAX, sizeof(Vq))
     _rig_field("vq.driver_flags", &V_vqs[0].driver_flags, 2, VQS_MAX, sizeof(Vq))
@@ -841,7 +842,8 @@ def rig(object script, *, bint dma=False, bint swiotlb=False, int era=0, object 
     """Run a script, a sequence of (primitive, argument...); returns (results, violation or None).
 
     results has an int for each step that ended, so with a violation the last one is of the step
-    before it. The violation is a dict as execute() gives it; its op is the number of the step.
+    before it. The violation is a dict as execute() gives it; its op is the number of the step. A
+    script that fills an arena of the world ends there, without a violation.
 
     dma, swiotlb  the device is behind the DMA API; its mappings bounce
     era, quirks   as for execute(): an index, a bit mask

@@ -11,10 +11,11 @@ cdef uint64_t X_length_errors, X_frame_errors
 
 
 cdef int64_t rig_take(const int64_t* a) noexcept nogil:
-    """The head of virtnet_receive()'s loop: the next used buffer, and whose it is."""
+    """The head of virtnet_receive()'s loop: the next used buffer, its statistics."""
     cdef ReceiveQueue* rq = &vi_rq[a[0]]
     cdef uint64_t token
     packet_begin()
+    memset(&X_stats, 0, sizeof(X_stats))
     token = rq_get_buf(rq, &X_got_len, &X_got_ctx, X_SITE)
     if token:
         packet_taken(rq)
@@ -67,6 +68,15 @@ cdef int64_t rig_add_recvbuf(const int64_t* a) noexcept nogil:
     return add_recvbuf_big(rq) if vi.big_packets else add_recvbuf_small(rq)
 
 
+cdef int64_t rig_page_private(const int64_t* a) noexcept nogil:
+    return page_private(<int>a[0], X_SITE)
+
+
+cdef int64_t rig_rq_unmap(const int64_t* a) noexcept nogil:
+    virtnet_rq_unmap(&vi_rq[a[0]], a[1], <uint32_t>a[2])
+    return 0
+
+
 cdef void _rig_add_target():
     _RIG_LIMITS["rq"] = QUEUES_MAX
     _rig_add("take rq -> token", rig_take)
@@ -77,7 +87,12 @@ cdef void _rig_add_target():
     _rig_add("judge_metadata skb", rig_judge_metadata)
     _rig_add("judge_delivered rq skb", rig_judge_delivered)
     _rig_add("add_recvbuf rq -> 0 or -errno", rig_add_recvbuf)
+    _rig_add("page_private frame -> frame", rig_page_private)
+    _rig_add("rq_unmap rq token length", rig_rq_unmap)
     _rig_field("vi.hdr_len", &vi.hdr_len, sizeof(vi.hdr_len))
+    _rig_field("vi.refill_pending", &vi.refill.pending, sizeof(vi.refill.pending))
+    _rig_field("vi.rx_length_errors", &vi.rx_length_errors, sizeof(vi.rx_length_errors))
+    _rig_field("rq.napi_state", &vi_rq[0].napi.state, 4, QUEUES_MAX, sizeof(ReceiveQueue))
     _rig_field("rq.mrg_avg_pkt_len", &vi_rq[0].mrg_avg_pkt_len, 8, QUEUES_MAX, sizeof(ReceiveQueue))
     _rig_field("stats.packets", &X_stats.packets, sizeof(X_stats.packets))
     _rig_field("stats.bytes", &X_stats.bytes, sizeof(X_stats.bytes))

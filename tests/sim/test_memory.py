@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.sim.world import PAGE_SIZE, World, violates
+from tests.sim.world import PAGE_SIZE, TARGET, World, violates
 
 HOLDERS = ("H_DRV", "H_RING", "H_FRAG", "H_SKB", "H_LIST", "H_DMA", "H_KERNEL")
 CPU = 1
@@ -196,6 +196,33 @@ def test_a_copy_brings_origins_along(source_acts, target_acts, start, to, size):
         expected[to + i] = origin if origin[0] else (CPU, i)
     assert world.bytes_of(target, SIZE) == expected
     assert world.bytes_of(source, SIZE) == written[source]
+
+
+def test_overwritten_extents_are_used_again():
+    world = World()
+    addr = world.kmalloc(64)
+    write = ("extent_write", world.frame(addr), 0, 64)
+    middle = ("extent_write", world.frame(addr), 20, 30)
+    for _ in range(9):
+        world.run(*[(*write, 2, 0), (*middle, 3, 0)] * 1000)
+    assert world.bytes_of(addr, 64)[19:31] == [(2, 19), *[(3, i) for i in range(10)], (2, 30)]
+
+
+def test_a_run_that_needs_more_extents_than_there_are_has_no_verdict():
+    """It is as if the program ended there."""
+    world = World()
+    frame = world.frame(world.kmalloc(1 << 17))
+    steps = [("extent_write", frame, 2 * i, 2 * i + 1, 2) for i in range(8192)]
+    world.run(*steps[:-1])
+    assert TARGET.core.rig([steps[-1], ("next_op",)], keep=True) == ([], None)
+
+
+def test_sync_of_nothing_is_nothing():
+    world = World(dma=True, swiotlb=True)
+    addr = world.kmalloc(64)
+    world.extent_write(world.frame(addr), 0, 64, 2, 0, True)
+    world.extents_sync(world.frame(addr), 32, 32)
+    assert world.unsynced(world.frame(addr), 32)
 
 
 def test_pieces_join_what_belongs_together():

@@ -345,10 +345,13 @@ cdef inline int extent_at(int f, uint32_t offset) noexcept nogil:
 
 cdef void extents_sync(int f, uint32_t start, uint32_t end, site_t site) noexcept nogil:
     """dma sync for CPU of [start, end): bounced bytes become visible."""
-    cdef int cur = extent_at(f, start)
+    cdef int cur
     cdef uint32_t s, e
     cdef int origin
     cdef uint32_t at
+    if start >= end:
+        return
+    cur = extent_at(f, start)
     while cur and M_extents[cur].start < end:
         step(site)
         if M_extents[cur].unsynced:

@@ -33,11 +33,17 @@ from .conftest import LEDGER, Recorder
 CANARY = "C1-ledger_put-unheld"
 
 
+def is_of_the_engine(process: psutil.Process) -> bool:
+    """False of one that has ended, or that nobody has waited for yet."""
+    try:
+        return "vfuzz.engine" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
 def children(of: int | None = None) -> list[psutil.Process]:
     return [
-        child
-        for child in psutil.Process(of).children(recursive=True)
-        if "vfuzz.engine" in " ".join(child.cmdline())
+        child for child in psutil.Process(of).children(recursive=True) if is_of_the_engine(child)
     ]
 
 

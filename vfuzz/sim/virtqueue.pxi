@@ -120,6 +120,7 @@ cdef struct Vq:
     uint16_t dev_since_signal   # packed: used descriptors since then
     int n_out
     bint falsified              # it returned what it did not hold: its books mean nothing now
+    int unused_from             # no buffer in the slots below, as far as known
     # the judge's own
     int in_flight               # descriptors posted: num_free + in_flight == num
     uint64_t added              # split: buffers, packed: descriptors made available so far
@@ -237,8 +238,6 @@ cdef void sg_posted(Vq* vq, DescState* st, const Sg* sg, int n, int queue,
         st.buf[st.n_bufs] = b
         st.n_bufs += 1
         M_bufs[b].state = B_RING
-        M_bufs[b].queue = <uint8_t>queue
-        M_bufs[b].origin = 0
         move_ref(f, H_DRV, H_RING, site)
         ev(b"post", b"buffer", b, start, end - start, site)
 
@@ -496,6 +495,7 @@ cdef int virtqueue_add_inbuf(Vq* vq, const Sg* sg, int n, uint64_t data, uint64_
         return -EIO
     if fault(FAULT_ADD, site):
         return -ENOMEM
+    vq.unused_from = 0
     if vq.packed:
         return virtqueue_add_packed(vq, sg, n, data, ctx, queue, site)
     return virtqueue_add_split(vq, sg, n, data, ctx, queue, site)
@@ -643,8 +643,9 @@ cdef uint64_t virtqueue_detach_unused_buf(Vq* vq, site_t site) noexcept nogil:
     """virtqueue_detach_unused_buf(): take back one buffer that the device never used, 0 if none."""
     cdef int i
     cdef uint64_t data
-    for i in range(vq.num):
+    for i in range(vq.unused_from, vq.num):
         if vq.state[i].data:
+            vq.unused_from = i + 1
             data = vq.state[i].data
             detach_buf(vq, i, site)
             if not vq.packed:
@@ -777,6 +778,7 @@ cdef void dev_fetch_packed(Vq* vq, int queue) noexcept nogil:
     cdef uint16_t head, slot, id, flags
     cdef bint wrap
     cdef Out o
+    cdef Out* held
     while True:
         step(b"dev_fetch_packed:slots")
         head = slot = vq.dev_avail_idx
@@ -813,7 +815,11 @@ cdef void dev_fetch_packed(Vq* vq, int queue) noexcept nogil:
             violation(CHECK_S47, b"dev_fetch_packed:stray", b"virtqueue", queue,
                       b"descriptor list at slot %lld (id %lld) looks available, but the driver"
                       b" never posted it", head, id, 0)
-        vq.held[id] = o
+        held = &vq.held[id]
+        held.n = o.n
+        held.n_parts = o.n_parts
+        held.capacity = o.capacity
+        memcpy(held.part, o.part, o.n_parts * sizeof(Desc))
         vq.out[vq.n_out] = id
         vq.n_out += 1
         vq.fetched += o.n

@@ -233,6 +233,7 @@ cdef bint try_fill_recv(ReceiveQueue* rq) noexcept nogil:
     """try_fill_recv(): add until full or refused, then kick. False: retry later (-ENOMEM only)."""
     cdef Vq* vq = &V_vqs[rq.index]
     cdef int err
+    cdef bint kick, whole
     rq_check(b"try_fill_recv:rq")
     while True:
         step(b"try_fill_recv:loop")
@@ -244,9 +245,14 @@ cdef bint try_fill_recv(ReceiveQueue* rq) noexcept nogil:
             err = add_recvbuf_small(rq)
         if err or vq.num_free == 0:
             break
-    if virtqueue_kick_prepare(vq) and virtqueue_notify(vq, rq.index, b"try_fill_recv:kick"):
+    kick = virtqueue_kick_prepare(vq)
+    if kick and virtqueue_notify(vq, rq.index, b"try_fill_recv:kick"):
         rq.stats.kicks += 1
     event(0x1000 + (err != 0) * 64 + vq.num_free)
+    # where the refill left a ring of its kind: chains as long as the ring end where they began
+    whole = vi.big_packets and not vi.mergeable_rx_bufs and vi.big_packets_num_skbfrags + 2 >= vq.num
+    event(0x1200 + <uint32_t>vq.packed * 32 + <uint32_t>vq.event * 16 + <uint32_t>vq.indirect * 8
+          + <uint32_t>whole * 4 + <uint32_t>(vq.avail_wrap_counter != 0) * 2 + <uint32_t>kick)
     return err != -ENOMEM
 
 

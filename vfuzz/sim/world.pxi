@@ -28,13 +28,23 @@ cdef extern from *:
     #define apart_void __attribute__((noinline)) void
 
     /* And of functions on the hot way that must be inlined: a caller that passes a constant, as
-       "one part", then gets its own copy without the loop. */
-    #define always_void inline __attribute__((always_inline)) void
+       "one part", then gets its own copy without the loop. Cython gives the variable of the result
+       the same type, where the attribute means nothing. */
+    #if defined(__clang__)
+    #  pragma clang diagnostic ignored "-Wignored-attributes"
+    #elif defined(__GNUC__)
+    #  pragma GCC diagnostic ignored "-Wattributes"
+    #endif
+    #define always_void __attribute__((always_inline)) void
+    #define always_int __attribute__((always_inline)) int
+    #define always_u64 __attribute__((always_inline)) uint64_t
     """
     ctypedef const char* site_t
     ctypedef void cold_void
     ctypedef void apart_void
     ctypedef void always_void
+    ctypedef int always_int
+    ctypedef uint64_t always_u64
     bint likely(bint condition) nogil
     bint unlikely(bint condition) nogil
 

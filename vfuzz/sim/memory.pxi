@@ -140,7 +140,7 @@ cdef inline const char* frame_kind(int f) noexcept nogil:
 cdef inline void ev_frame(const char* what, int f, int64_t a, int64_t b,
                           site_t site) noexcept nogil:
     """ev() of a frame, whose kind is looked up only where somebody reads it."""
-    if unlikely(W.trace):
+    if unlikely(W_trace):
         ev_slow(what, frame_kind(f), f, a, b, site)
 
 

@@ -139,7 +139,7 @@ cdef int build_skb(uint64_t head, uint32_t frag_size, site_t site) noexcept nogi
     cpu_write(head + frag_size - SHINFO_SIZE, SHINFO_SIZE, site)
     M_bufs[b].state = B_SKB
     M_bufs[b].owner = s
-    move_ref(f, H_DRV, H_SKB, site)
+    move_live_ref(f, H_DRV, H_SKB, site)
     return s
 
 
@@ -201,11 +201,11 @@ cdef void skb_frag_own(int s, int page, uint32_t offset, uint32_t size, bint tak
     check_read(addr_of(page, offset), size, site)
     b = buf_at(page, offset)
     if take_ref:
-        move_ref(page, H_DRV, H_SKB, site)
+        move_live_ref(page, H_DRV, H_SKB, site)
         M_bufs[b].state = B_SKB
         M_bufs[b].owner = s
     else:
-        put_page(page, H_DRV, site)
+        put_live_page(page, H_DRV, site)
         if size == 0:
             buf_drop(page, b, site)
         else:
@@ -253,7 +253,7 @@ cdef inline void skb_frag_unref(Skb* p, int i, site_t site) noexcept nogil:
     check_live(page, site)
     bufs_drop_range(page, p.frags[i].offset, p.frags[i].offset + max(p.frags[i].size, <uint32_t>1),
                     site)
-    put_page(page, H_SKB, site)
+    put_live_page(page, H_SKB, site)
 
 
 cdef void skb_free_head(Skb* p, site_t site) noexcept nogil:
@@ -264,7 +264,7 @@ cdef void skb_free_head(Skb* p, site_t site) noexcept nogil:
         b = buf_at(f, offset_of(p.head))
         if b:
             buf_drop(f, b, site)
-    put_page(f, H_SKB, site)
+    put_live_page(f, H_SKB, site)
 
 
 cdef void kfree_skb(int s, site_t site) noexcept nogil:

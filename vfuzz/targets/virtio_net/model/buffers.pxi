@@ -34,7 +34,7 @@ cdef int get_a_page(ReceiveQueue* rq) noexcept nogil:
     if page:
         rq.pages = page_private(page, b"get_a_page:list")
         M_frames[page].private = 0
-        move_ref(page, H_LIST, H_DRV, b"get_a_page:take")
+        move_live_ref(page, H_LIST, H_DRV, b"get_a_page:take")
         return page
     page = alloc_pages(0, H_DRV, b"get_a_page:alloc")
     if page and buf_new(page, 0, PAGE_SIZE, b"get_a_page:buf") == 0:

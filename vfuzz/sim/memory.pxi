@@ -95,6 +95,8 @@ cdef struct Memory:
     bint exhausted              # some arena ran out in this program: failures are ours
     bint bounce                 # device writes need a sync before the CPU sees them
     int32_t cur_buf             # the buffer last looked up: reads come in runs
+    int32_t cur_extent          # the extent last looked up, 0 none, and the frame that it lies in
+    int32_t extent_frame
 
 cdef Memory M
 cdef Frame M_frames[FRAMES_MAX]
@@ -113,6 +115,7 @@ cdef inline void memory_reset() noexcept nogil:
     M.exhausted = False
     M.bounce = False
     M.cur_buf = 0
+    M.cur_extent = 0
 
 
 cdef inline uint64_t addr_of(int frame, uint32_t offset) noexcept nogil:
@@ -210,6 +213,11 @@ cdef inline void check_live(int f, site_t site) noexcept nogil:
 cdef inline void get_page(int f, int holder, site_t site) noexcept nogil:
     """get_page() in the name of `holder`."""
     check_live(f, site)
+    get_live_page(f, holder, site)
+
+
+cdef inline void get_live_page(int f, int holder, site_t site) noexcept nogil:
+    """get_page() of a frame that was just found to be live."""
     M_frames[f].refcount += 1
     M_frames[f].hold[holder] += 1
     if holder == H_DRV:
@@ -231,15 +239,21 @@ cdef apart_void frame_release(int f, site_t site) noexcept nogil:
                       b"frame %lld released while buffer %lld is posted to the device", f, b, 0)
         M_bufs[b].state = B_GONE
         b = M_bufs[b].next
+    if M_bufs[M.cur_buf].frame == f:
+        M.cur_buf = 0
     p.live = False
     ev_frame(b"free", f, 0, 0, site)
 
 
 cdef inline void put_page(int f, int holder, site_t site) noexcept nogil:
     """put_page() in the name of `holder`. S1 after release, S3 without a reference to give."""
-    cdef Frame* p
     check_live(f, site)
-    p = &M_frames[f]
+    put_live_page(f, holder, site)
+
+
+cdef inline void put_live_page(int f, int holder, site_t site) noexcept nogil:
+    """put_page() of a frame that was just found to be live."""
+    cdef Frame* p = &M_frames[f]
     if unlikely(p.hold[holder] == 0):
         put_unheld(f, holder, site)
     p.hold[holder] -= 1
@@ -253,9 +267,13 @@ cdef inline void put_page(int f, int holder, site_t site) noexcept nogil:
 
 cdef inline void move_ref(int f, int source, int target, site_t site) noexcept nogil:
     """A reference changes hands: from holder `source` to `target`."""
-    cdef Frame* p
     check_live(f, site)
-    p = &M_frames[f]
+    move_live_ref(f, source, target, site)
+
+
+cdef inline void move_live_ref(int f, int source, int target, site_t site) noexcept nogil:
+    """move_ref() of a frame that was just found to be live."""
+    cdef Frame* p = &M_frames[f]
     if unlikely(p.hold[source] == 0):
         move_unheld(f, source, site)
     p.hold[source] -= 1
@@ -292,23 +310,36 @@ cdef inline int extent_new(uint32_t start, uint32_t end, int origin, uint32_t at
     return e
 
 
-cdef void extent_write(int f, uint32_t start, uint32_t end, int origin, uint32_t at,
-                       bint unsynced, site_t site) noexcept nogil:
+cdef inline void extent_write(int f, uint32_t start, uint32_t end, int origin, uint32_t at,
+                              bint unsynced, site_t site) noexcept nogil:
     """Record that `origin` wrote its bytes from `at` on to [start, end) of frame f.
 
     What lay there before is trimmed, split or dropped.
     """
     cdef Frame* p = &M_frames[f]
-    cdef int new, prev = 0, cur, tail, next
-    cdef Extent* x
+    cdef int new, last
     if start >= end:
         return
-    if p.extent_last and M_extents[p.extent_last].end <= start:
-        # the common case: a chunk fills from low to high
-        new = extent_new(start, end, origin, at, unsynced, site)
-        M_extents[p.extent_last].next = new
-        p.extent_last = new
+    last = p.extent_last
+    if last and M_extents[last].end > start:
+        extent_overwrite(f, start, end, origin, at, unsynced, site)
         return
+    # the common case: a chunk fills from low to high
+    new = extent_new(start, end, origin, at, unsynced, site)
+    if last:
+        M_extents[last].next = new
+    else:
+        p.extents = new
+    p.extent_last = new
+
+
+cdef apart_void extent_overwrite(int f, uint32_t start, uint32_t end, int origin, uint32_t at,
+                                 bint unsynced, site_t site) noexcept nogil:
+    """extent_write() where something is written already at `start` or behind it."""
+    cdef Frame* p = &M_frames[f]
+    cdef int new, prev = 0, cur, tail, next
+    cdef Extent* x
+    M.cur_extent = 0
     cur = p.extents
     if p.extent_hint and M_extents[p.extent_hint].end <= start:
         cur = p.extent_hint
@@ -349,8 +380,8 @@ cdef void extent_write(int f, uint32_t start, uint32_t end, int origin, uint32_t
         p.extent_last = new
 
 
-cdef inline int extent_at(int f, uint32_t offset) noexcept nogil:
-    """First extent that ends after `offset`, 0 if none: covers it, or is the next one behind."""
+cdef apart_void extent_search(int f, uint32_t offset) noexcept nogil:
+    """Make the first extent of frame f that ends after `offset` the current one, 0 if none."""
     cdef int cur = M_frames[f].extent_hint
     cdef int prev = 0
     if cur == 0 or M_extents[cur].end > offset:
@@ -361,7 +392,17 @@ cdef inline int extent_at(int f, uint32_t offset) noexcept nogil:
     # the next look-up is mostly a little further on
     if prev:
         M_frames[f].extent_hint = prev
-    return cur
+    M.cur_extent = cur
+    M.extent_frame = f
+
+
+cdef inline int extent_at(int f, uint32_t offset) noexcept nogil:
+    """First extent that ends after `offset`, 0 if none: covers it, or is the next one behind."""
+    cdef int x = M.cur_extent
+    if x and M.extent_frame == f and M_extents[x].start <= offset < M_extents[x].end:
+        return x
+    extent_search(f, offset)
+    return M.cur_extent
 
 
 cdef void extents_sync(int f, uint32_t start, uint32_t end, site_t site) noexcept nogil:
@@ -402,14 +443,13 @@ cdef apart_void buf_search(int f, uint32_t offset) noexcept nogil:
 cdef inline int buf_at(int f, uint32_t offset) noexcept nogil:
     """The buffer of frame f whose allocation holds `offset`, or 0."""
     cdef int b = M.cur_buf
-    if (M_bufs[b].frame == f and M_bufs[b].a_start <= offset < M_bufs[b].a_end
-            and M_bufs[b].state != B_GONE):
+    if M_bufs[b].frame == f and M_bufs[b].a_start <= offset < M_bufs[b].a_end:
         return b
     buf_search(f, offset)
     return M.cur_buf
 
 
-cdef int buf_new(int f, uint32_t start, uint32_t end, site_t site) noexcept nogil:
+cdef inline int buf_new(int f, uint32_t start, uint32_t end, site_t site) noexcept nogil:
     """Carve [start, end) out of frame f for a buffer in the driver's hands; 0 when exhausted.
 
     S6: inside the frame. S9: disjoint from every other live buffer.
@@ -426,6 +466,7 @@ cdef int buf_new(int f, uint32_t start, uint32_t end, site_t site) noexcept nogi
         return 0
     # the common case: a chunk is carved from low to high
     prev = p.buf_last
+    next = 0
     if unlikely(prev != 0 and M_bufs[prev].a_end > start):
         prev = 0
         next = p.bufs
@@ -436,9 +477,9 @@ cdef int buf_new(int f, uint32_t start, uint32_t end, site_t site) noexcept nogi
         if next and M_bufs[next].a_start < end:
             violation(CHECK_S9, site, b"buffer", next,
                       b"new buffer [%lld, %lld) overlaps live buffer %lld", start, end, next)
+        next = M_bufs[prev].next if prev else p.bufs
     b = M.n_bufs
     M.n_bufs += 1
-    next = M_bufs[prev].next if prev else p.bufs
     M_bufs[b].frame = f
     M_bufs[b].a_start = start
     M_bufs[b].a_end = end
@@ -462,7 +503,7 @@ cdef int buf_new(int f, uint32_t start, uint32_t end, site_t site) noexcept nogi
     return b
 
 
-cdef void buf_drop(int f, int b, site_t site) noexcept nogil:
+cdef inline void buf_drop(int f, int b, site_t site) noexcept nogil:
     """The range of buffer b is free again: unlink it from its frame."""
     cdef int prev, next
     if unlikely(M_bufs[b].state == B_GONE or M_bufs[b].frame != f):
@@ -519,7 +560,7 @@ cdef inline void put_buf(uint64_t addr, site_t site) noexcept nogil:
     if b:
         ev(b"drop", b"buffer", b, f, M_bufs[b].a_start, site)
         buf_drop(f, b, site)
-    put_page(f, H_DRV, site)
+    put_live_page(f, H_DRV, site)
 
 
 # ---- access ------------------------------------------------------------------------------------
@@ -600,6 +641,17 @@ cdef inline void check_read(uint64_t addr, uint32_t size, site_t site) noexcept 
     S1 live, S7 inside what was posted, S26 not while posted and not before the sync, S33 not in
     front of what was posted (nothing ever writes there).
     """
+    cdef const Buf* b = &M_bufs[M.cur_buf]
+    cdef uint32_t offset = offset_of(addr)
+    # mostly in the buffer last looked up. It is not gone, so its frame is live and goes as far
+    if likely(b.frame == frame_of(addr) and (b.state == B_DRV or b.state == B_SKB)
+              and b.p_start <= offset < b.p_end and offset + size <= b.p_end and not M.bounce):
+        return
+    check_read_slow(addr, size, site)
+
+
+cdef apart_void check_read_slow(uint64_t addr, uint32_t size, site_t site) noexcept nogil:
+    """check_read() of anything."""
     cdef int f = frame_of(addr)
     cdef uint32_t offset = offset_of(addr)
     cdef int b = 0
@@ -650,7 +702,7 @@ cdef struct PageFrag:
 cdef bint M_high_order          # is the order-3 attempt enabled (net_high_order_alloc_disable off)?
 
 
-cdef bint skb_page_frag_refill(uint32_t size, PageFrag* pf, site_t site) noexcept nogil:
+cdef inline bint skb_page_frag_refill(uint32_t size, PageFrag* pf, site_t site) noexcept nogil:
     """skb_page_frag_refill(): make room for `size` bytes at pf.offset (net/core/sock.c).
 
     A chunk whose only reference is the allocator's own starts again at 0; one without room is
@@ -663,6 +715,13 @@ cdef bint skb_page_frag_refill(uint32_t size, PageFrag* pf, site_t site) noexcep
             return True
         if pf.offset + size <= pf.size:
             return True
+    page_frag_renew(pf, site)
+    return pf.page != 0
+
+
+cdef apart_void page_frag_renew(PageFrag* pf, site_t site) noexcept nogil:
+    """A fresh chunk for pf in place of one without room; page 0 where there is none."""
+    if pf.page:
         put_page(pf.page, H_FRAG, site)
     pf.offset = 0
     pf.page = 0
@@ -670,15 +729,13 @@ cdef bint skb_page_frag_refill(uint32_t size, PageFrag* pf, site_t site) noexcep
         pf.page = alloc_pages(PAGE_FRAG_ORDER, H_FRAG, b"skb_page_frag_refill:high_order")
         if pf.page:
             pf.size = <uint32_t>PAGE_SIZE << PAGE_FRAG_ORDER
-            return True
+            return
     pf.page = alloc_pages(0, H_FRAG, b"skb_page_frag_refill:page")
     if pf.page:
         pf.size = PAGE_SIZE
-        return True
-    return False
 
 
-cdef int page_frag_take(PageFrag* pf, uint32_t size, site_t site) noexcept nogil:
+cdef inline int page_frag_take(PageFrag* pf, uint32_t size, site_t site) noexcept nogil:
     """Carve the next `size` bytes: one page reference for the driver, offset moves on.
 
     Returns the buffer, 0 when the arena is exhausted (an ordinary -ENOMEM).
@@ -686,7 +743,7 @@ cdef int page_frag_take(PageFrag* pf, uint32_t size, site_t site) noexcept nogil
     cdef int b = buf_new(pf.page, pf.offset, pf.offset + size, site)
     if b == 0:
         return 0
-    get_page(pf.page, H_DRV, site)
+    get_live_page(pf.page, H_DRV, site)
     pf.offset += size
     return b
 

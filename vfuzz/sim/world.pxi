@@ -26,10 +26,15 @@ cdef extern from *:
        Cold ones are hardly ever called at all: verdicts, and what only a traced run does. */
     #define cold_void __attribute__((cold, noinline)) void
     #define apart_void __attribute__((noinline)) void
+
+    /* And of functions on the hot way that must be inlined: a caller that passes a constant, as
+       "one part", then gets its own copy without the loop. */
+    #define always_void inline __attribute__((always_inline)) void
     """
     ctypedef const char* site_t
     ctypedef void cold_void
     ctypedef void apart_void
+    ctypedef void always_void
     bint likely(bint condition) nogil
     bint unlikely(bint condition) nogil
 

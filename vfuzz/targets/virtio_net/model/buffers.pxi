@@ -75,7 +75,7 @@ cdef void virtnet_rq_unmap(ReceiveQueue* rq, uint64_t token, uint32_t len) noexc
     put_page(page, H_DMA, b"virtnet_rq_unmap:put")
 
 
-cdef uint64_t virtnet_rq_alloc(ReceiveQueue* rq, uint32_t size) noexcept nogil:
+cdef inline uint64_t virtnet_rq_alloc(ReceiveQueue* rq, uint32_t size) noexcept nogil:
     """The next `size` bytes of the queue's chunk as a buffer, 0 for -ENOMEM.
 
     linux-6.12 virtnet_rq_alloc(); in linux-6.1 the same three lines stand in each add_recvbuf_*().
@@ -125,7 +125,8 @@ cdef inline void rq_init_one_sg(ReceiveQueue* rq, uint64_t buf, uint32_t len,
 cdef int add_inbuf_or_put(ReceiveQueue* rq, const Sg* sg, uint64_t token, uint64_t ctx,
                           uint64_t buf, site_t site) noexcept nogil:
     """Post one page_frag buffer; where the ring refuses, undo the DMA reference, put the page."""
-    cdef int err = virtqueue_add_inbuf(&V_vqs[rq.index], sg, 1, token, ctx, rq.index, site)
+    cdef int err = 0
+    virtqueue_add(&V_vqs[rq.index], sg, 1, token, ctx, rq.index, &err, site)
     if err < 0:
         if rq.do_dma:
             virtnet_rq_unmap(rq, buf, 0)

@@ -38,7 +38,8 @@ cdef uint64_t iova_of(uint32_t page, uint32_t off, uint32_t at) noexcept nogil:
     return plain
 
 
-cdef uint64_t size_of(uint64_t iova, uint32_t npages, uint32_t nbytes, uint32_t span) noexcept nogil:
+cdef uint64_t size_of(uint64_t iova, uint32_t npages, uint32_t nbytes,
+                      uint32_t span) noexcept nogil:
     """The size that `npages`, `bytes` and `span` of an op mean."""
     cdef uint64_t plain = (<uint64_t>npages << PAGE_SHIFT) + nbytes
     if span == UPDATE_SPAN_ZERO:

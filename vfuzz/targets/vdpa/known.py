@@ -22,6 +22,4 @@ KNOWN: tuple[Known, ...] = (
             "7.0 has no limit on the mappings of an address space"),
     *_known(_7_0, "V4@judge_update:device_limit", "vdpa-iotlb-limit",
             "7.0 has no limit on the mappings of a simulated device's table"),
-    *_known(_7_0, "V4@judge_table:limit_device", "vdpa-iotlb-limit",
-            "7.0 has no limit on the mappings that a batch pushes to the device"),
 )

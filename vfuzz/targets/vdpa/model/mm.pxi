@@ -2,10 +2,10 @@
 """The process' memory: pages, files, physical frames with contents, pins.
 
 User memory is one area of UAREA_PAGES pages. A page has a frame as soon as it is mapped, so that
-physical contiguity is a choice of the program (`pattern` of mmap) and not an accident. A frame lives
-while a page, a file or a pin has it; frames are never used twice in a program. A VMA is not stored:
-it is a longest run of pages of the same kind, file and rights with consecutive offsets, which is
-what mmap_region() merges.
+physical contiguity is a choice of the program (`pattern` of mmap) and not an accident. A frame
+lives while a page, a file or a pin has it; frames are never used twice in a program. A VMA is not
+stored: it is a longest run of pages of the same kind, file and rights with consecutive offsets,
+which is what mmap_region() merges.
 """
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The vdpa core: struct vdpa_device, and the parent's config ops behind one name each.
 
-include/linux/vdpa.h and drivers/vdpa/vdpa.c (6.1.192, 6.12.117). Which ops a parent has is in `vdpa`
-(has_*); calling one that it does not have is V48: upstream that is a call of NULL.
+include/linux/vdpa.h and drivers/vdpa/vdpa.c (6.1.192, 6.12.117). Which ops a parent has is in
+`vdpa` (has_*); calling one that it does not have is V48: upstream that is a call of NULL.
 """
 
 

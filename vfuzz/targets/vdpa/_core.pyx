@@ -223,4 +223,5 @@ cdef void target_shutdown() noexcept nogil:
     judge_removed()
 
 
+include "rig.pxi"
 include "../../sim/entry.pxi"

@@ -14,10 +14,7 @@ every_regression = pytest.mark.parametrize("entry", REGRESSIONS, ids=str)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
-def test_every_quirk_has_a_regression(target, request):
-    if target.name == "vdpa":
-        why = "the parts of the model that have the other quirks are being added"
-        request.applymarker(pytest.mark.xfail(reason=why, strict=True))
+def test_every_quirk_has_a_regression(target):
     covered = [quirk for e in REGRESSIONS if e.target is target for quirk in e.quirks]
     assert sorted(covered) == sorted(quirk.id for quirk in target.quirks)
 

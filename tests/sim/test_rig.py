@@ -89,6 +89,11 @@ def test_errors_say_where_and_what(script, complaint):
         core.rig(script)
 
 
+def test_an_option_that_the_world_does_not_have():
+    with pytest.raises(ValueError, match=r"no option 'mmio'; there are \('dma', 'swiotlb'\)"):
+        core.rig([], mmio=True)
+
+
 @pytest.mark.parametrize("signature", core.rig_primitives())
 def test_every_primitive_can_be_called(signature):
     """With zeros it ends, is refused or violates something; it does not bring the process down."""

@@ -5,6 +5,7 @@
 They act on the queues of a program's world: core.rig(script, program=...).
 """
 include "../../sim/rig.pxi"
+include "../../sim/rig_parts.pxi"
 
 cdef RqStats X_stats, X_stats_was
 cdef uint64_t X_length_errors, X_frame_errors
@@ -78,6 +79,7 @@ cdef int64_t rig_rq_unmap(const int64_t* a) noexcept nogil:
 
 
 cdef void _rig_add_target():
+    _rig_add_parts()
     _RIG_LIMITS["rq"] = QUEUES_MAX
     _rig_add("take rq -> token", rig_take)
     _rig_add("receive rq token -> skb", rig_receive)

@@ -250,7 +250,8 @@ cdef bint try_fill_recv(ReceiveQueue* rq) noexcept nogil:
         rq.stats.kicks += 1
     event(0x1000 + (err != 0) * 64 + vq.num_free)
     # where the refill left a ring of its kind: chains as long as the ring end where they began
-    whole = vi.big_packets and not vi.mergeable_rx_bufs and vi.big_packets_num_skbfrags + 2 >= vq.num
+    whole = (vi.big_packets and not vi.mergeable_rx_bufs
+             and vi.big_packets_num_skbfrags + 2 >= vq.num)
     event(0x1200 + <uint32_t>vq.packed * 32 + <uint32_t>vq.event * 16 + <uint32_t>vq.indirect * 8
           + <uint32_t>whole * 4 + <uint32_t>(vq.avail_wrap_counter != 0) * 2 + <uint32_t>kick)
     return err != -ENOMEM

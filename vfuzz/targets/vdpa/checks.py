@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What vdpa promises: one entry a check, numbered V1.. and never renumbered."""
+
+from vfuzz.sanitizer.registry import Check
+
+_SPEC = "virtio 1.3, "
+
+CHECKS = (
+    # ---- interval tables ----
+    Check("V1", "overlapping-mappings", "No two mappings of one table overlap.",
+          "vhost_vdpa_process_iotlb_update(): an overlapping range is EEXIST"),
+    Check("V2", "bad-mapping",
+          "Every mapping has start <= last and size = last - start + 1, which is not 0.",
+          "vhost_iotlb_add_range_ctx(), commit e2ae38cf3d91"),
+    Check("V3", "corrupt-table",
+          "A table counts its mappings right, keeps them by start, lists them by age.",
+          "struct vhost_iotlb: root, list, nmaps"),
+    Check("V4", "table-overflow", "No table holds more mappings than its limit.",
+          "vhost_iotlb_add_range_ctx(), commit 1ed35ac7f3fe"),
+    Check("V6", "not-atomic",
+          "A call that fails leaves mappings, pins, books and objects as they were.",
+          "vhost_vdpa_process_iotlb_update(), error paths"),
+    Check("V7", "outside-range", "Every mapping lies in the device's IOVA range.",
+          "vhost_vdpa_process_iotlb_update(), VHOST_VDPA_GET_IOVA_RANGE"),
+    Check("V8", "integer-overflow",
+          "No address or size computation wraps: a message touches only what it names.",
+          "vhost_vdpa_process_iotlb_update(), commit 0e398290cff9"),
+    # ---- pages, books, files ----
+    Check("V9", "wrong-accounting",
+          "The process' pinned_vm is what others pinned and what vhost-vdpa has mapped.",
+          "vhost_vdpa_map(), vhost_vdpa_pa_unmap(): mm->pinned_vm"),
+    Check("V10", "pin-leak", "A page has as many pins as mappings cover it.",
+          "pin_user_pages(), unpin_user_page()"),
+    Check("V11", "bad-pin", "Only frames with a struct page are mapped, and only while pinned.",
+          "vhost_vdpa_pa_map(), CVE-2021-46967"),
+    Check("V12", "memlock-exceeded",
+          "pinned_vm never falls below zero and no accepted UPDATE takes it beyond RLIMIT_MEMLOCK.",
+          "vhost_vdpa_pa_map(): lock_limit"),
+    Check("V13", "file-leak",
+          "A VA mapping has one file reference and one record, none afterwards.",
+          "vhost_vdpa_va_map(), vhost_vdpa_va_unmap()"),
+    Check("V14", "lost-dirty-bit",
+          "A page that the device could write is dirty before its pin goes; no other is made so.",
+          "vhost_vdpa_pa_unmap(): set_page_dirty_lock()"),
+    # ---- address spaces and batches ----
+    Check("V15", "bad-address-space",
+          "Every address space has an id below the device's number of them, and there is one for "
+          "an id.", "vhost_vdpa_alloc_as()"),
+    Check("V16", "use-after-free", "No object is touched after its release, or before it exists.",
+          "kfree() of address spaces, mappings, rings, eventfds, messages, pages"),
+    Check("V17", "cross-address-space",
+          "A message for one address space changes no other.", "vhost_vdpa_process_iotlb_msg()"),
+    Check("V18", "leak-at-close",
+          "After the last close nothing of the opener is left: no address space, mapping, pin, "
+          "device entry, domain.", "vhost_vdpa_release(), vhost_vdpa_cleanup()"),
+    Check("V19", "asid-truncated", "Address space ids are compared in all 32 bits.",
+          "struct vhost_msg_v2, asid_to_as()"),
+    Check("V20", "broken-batch", "There is at most one batch, and its address space exists.",
+          "vhost_vdpa_process_iotlb_msg(): in_batch, batch_asid"),
+    Check("V21", "batch-push",
+          "In a batch nothing is pushed; BATCH_END pushes once, that address space, as it is.",
+          "vhost_vdpa_process_iotlb_msg(), VHOST_IOTLB_BATCH_END"),
+    Check("V22", "device-table-differs",
+          "Outside a batch the device translates exactly what the address space maps.",
+          "vhost_vdpa_map(), vhost_vdpa_unmap(), struct vdpa_config_ops"),
+    Check("V23", "stale-batch", "No batch is open right after open.", "vhost_vdpa_reset()"),
+    Check("V24", "batch-broken-into",
+          "In a batch a message for another address space fails and changes nothing.",
+          "vhost_vdpa_process_iotlb_msg()"),
+    # ---- rings and data ----
+    Check("V29", "wrong-translation",
+          "Translated bytes are the mapped ones, all of them, in order.", "iotlb_translate()"),
+    Check("V32", "hang",
+          "Every loop makes progress and every run of work has a bound.",
+          "__vringh_iov(), vringh_iov_xfer(), vdpasim_net_work()"),
+    # ---- control path ----
+    Check("V44", "lock-error",
+          "Shared state is touched under its lock; locks are taken once and all are released.",
+          "vhost_vdpa_process_iotlb_msg(), struct vringh: iotlb_lock"),
+    Check("V46", "object-leak", "What a call allocates is kept by somebody or freed, once.",
+          "kfree(), put_device(), error paths"),
+    Check("V47", "wrong-reset",
+          "A reset clears what it must and keeps what it must, mappings too if IOTLB_PERSIST.",
+          "vhost_vdpa_reset(), VHOST_BACKEND_F_IOTLB_PERSIST"),
+    Check("V48", "wrong-errno", "A call returns what its rules say.",
+          "vhost_vdpa_unlocked_ioctl(), vhost_chr_write_iter()"),
+)

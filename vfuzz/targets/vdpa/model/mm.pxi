@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The process' memory: pages, files, physical frames with contents, pins.
+
+User memory is one area of UAREA_PAGES pages. A page has a frame as soon as it is mapped, so that
+physical contiguity is a choice of the program (`pattern` of mmap) and not an accident. A frame
+lives while a page, a file or a pin has it; frames are never used twice in a program. A VMA is not
+stored: it is a longest run of pages of the same kind, file and rights with consecutive offsets,
+which is what mmap_region() merges.
+"""
+
+
+cdef void mm_reset(uint64_t rlimit, uint64_t foreign) noexcept nogil:
+    cdef int f
+    if mm.hi > mm.lo:
+        memset(&mm_pages[mm.lo], 0, <size_t>(mm.hi - mm.lo) * sizeof(Upage))
+    for f in range(FILES):
+        memset(&mm_files[f][0], 0, <size_t>mm.file_hi[f] * sizeof(uint16_t))
+        mm.file_hi[f] = 0
+    mm.lo = UAREA_PAGES
+    mm.hi = 0
+    mm.n_frames = 0
+    mm.n_bytes = 0
+    mm.pins = 0
+    mm.who = 0
+    mm.rlimit = rlimit
+    mm.foreign = foreign
+    mm.pinned_vm = <int64_t>foreign
+
+
+cdef inline uint64_t pfn_of(int frame) noexcept nogil:
+    return PFN_BASE + <uint64_t>frame
+
+
+cdef inline int pfn_to_page(uint64_t pfn, site_t site) noexcept nogil:
+    """The frame of a pfn. V11: it has a struct page, so it is one of the process' memory."""
+    if unlikely(pfn < PFN_BASE or pfn - PFN_BASE >= <uint64_t>mm.n_frames):
+        violation(CHECK_V11, site, b"pfn", <int64_t>pfn, b"pfn %lld has no page of the process",
+                  <int64_t>pfn, 0, 0)
+    return <int>(pfn - PFN_BASE)
+
+
+cdef inline bint frame_live(int f) noexcept nogil:
+    return mm_frames[f].mapcount != 0 or mm_frames[f].pins != 0
+
+
+cdef inline int frame_new() noexcept nogil:
+    """The next frame in physical order, mapped once; -1 when there are no more."""
+    cdef int f = mm.n_frames
+    if unlikely(f >= FRAMES_MAX):
+        return -1
+    mm.n_frames += 1
+    memset(&mm_frames[f], 0, sizeof(Frame))
+    mm_frames[f].mapcount = 1
+    mm_frames[f].bytes = -1
+    return f
+
+
+cdef inline void upage_unmap(int p) noexcept nogil:
+    cdef Upage* u = &mm_pages[p]
+    if u.frame:
+        mm_frames[u.frame - 1].mapcount -= 1
+        memset(u, 0, sizeof(Upage))
+
+
+cdef int file_frame(int file, int pgoff) noexcept nogil:
+    """The page of a shared file, made on first use; the file itself counts as one mapping."""
+    cdef int f
+    if mm_files[file][pgoff] == 0:
+        f = frame_new()
+        if f < 0:
+            return -1
+        mm_files[file][pgoff] = <uint16_t>(f + 1)
+        mm.file_hi[file] = max(mm.file_hi[file], pgoff + 1)
+    return mm_files[file][pgoff] - 1
+
+
+cdef int mm_frames_alloc(int n, int pattern, int* first) noexcept nogil:
+    """n frames in `pattern` order for anonymous memory: *first is the lowest of them.
+
+    Returns how many were taken, gaps included, or -ENOMEM.
+    """
+    cdef int taken = n
+    if pattern == MMAP_PATTERN_SCATTERED:
+        taken = 2 * n
+    elif pattern == MMAP_PATTERN_PAIRS:
+        taken = n + (n >> 1)
+    # one frame behind the last stays free, or two areas would be contiguous by accident
+    if mm.n_frames + taken + 1 > FRAMES_MAX:
+        return -ENOMEM
+    first[0] = mm.n_frames
+    memset(&mm_frames[mm.n_frames], 0, <size_t>(taken + 1) * sizeof(Frame))
+    mm.n_frames += taken + 1
+    return taken
+
+
+cdef int mm_map(int p, int n, int kind, bint readonly, int pattern, int file,
+                int pgoff) noexcept nogil:
+    """mmap(MAP_FIXED) of n pages at page p of the area: 0, -EINVAL, -ENOMEM."""
+    cdef int i, f, first = 0
+    cdef Upage* u
+    if n == 0 or p + n > UAREA_PAGES:
+        return -EINVAL
+    if kind == MMAP_KIND_ANON:
+        if mm_frames_alloc(n, pattern, &first) < 0:
+            return -ENOMEM
+    elif mm.n_frames + n > FRAMES_MAX:
+        return -ENOMEM
+    mm.lo = min(mm.lo, p)
+    mm.hi = max(mm.hi, p + n)
+    for i in range(n):
+        upage_unmap(p + i)
+        u = &mm_pages[p + i]
+        if kind == MMAP_KIND_ANON:
+            if pattern == MMAP_PATTERN_SCATTERED:
+                f = first + 2 * i
+            elif pattern == MMAP_PATTERN_PAIRS:
+                f = first + i + (i >> 1)
+            elif pattern == MMAP_PATTERN_REVERSED:
+                f = first + n - 1 - i
+            else:
+                f = first + i
+            mm_frames[f].bytes = -1
+            mm_frames[f].mapcount = 1
+        else:
+            f = file_frame(file, pgoff + i)
+            mm_frames[f].mapcount += 1
+            u.file = <uint8_t>file
+            u.pgoff = <uint16_t>(pgoff + i)
+        u.frame = <uint16_t>(f + 1)
+        u.kind = <uint8_t>kind
+        u.readonly = readonly
+    return 0
+
+
+cdef int mm_unmap(int p, int n) noexcept nogil:
+    """munmap() of n pages: pinned frames stay, the others are gone with their last mapping."""
+    cdef int i
+    if n == 0 or p + n > UAREA_PAGES:
+        return -EINVAL
+    for i in range(max(p, mm.lo), min(p + n, mm.hi)):
+        upage_unmap(i)
+    return 0
+
+
+cdef inline const Upage* upage_of(uint64_t uaddr) noexcept nogil:
+    """The page that holds user address `uaddr`, NULL if nothing is mapped there."""
+    cdef uint64_t p = (uaddr - UAREA_BASE) >> PAGE_SHIFT
+    if uaddr < UAREA_BASE or p >= UAREA_PAGES or mm_pages[p].frame == 0:
+        return NULL
+    return &mm_pages[p]
+
+
+# ---- pins ----
+
+cdef int pin_user_pages(uint64_t uaddr, int n, bint write, int32_t* pages,
+                        site_t site) noexcept nogil:
+    """pin_user_pages(FOLL_LONGTERM): how many of n pages from uaddr on were pinned, or -errno.
+
+    It stops at the first page that is not there, or not writable for `write`; -EFAULT if that is
+    the first. A fault site (map): -ENOMEM.
+    """
+    cdef int i
+    cdef const Upage* u
+    if fault(FAULT_MAP, site):
+        return -ENOMEM
+    for i in range(n):
+        u = upage_of(uaddr + (<uint64_t>i << PAGE_SHIFT))
+        if u == NULL or (write and u.readonly):
+            return i if i else -EFAULT
+        pages[i] = u.frame - 1
+        mm_frames[u.frame - 1].pins += 1
+        mm.pins += 1
+    return n
+
+
+cdef inline void unpin_user_page(int f, site_t site) noexcept nogil:
+    """V10: it has a pin. V14: what the device could write was made dirty before."""
+    cdef Frame* p = &mm_frames[f]
+    if unlikely(p.pins == 0):
+        violation(CHECK_V10, site, b"page", f, b"page %lld is unpinned, but has no pin", f, 0, 0)
+    p.pins -= 1
+    if unlikely(p.pins < p.wo and not p.dirty):
+        violation(CHECK_V14, site, b"page", f,
+                  b"page %lld is unpinned clean, though the device could write it", f, 0, 0)
+    mm.pins -= 1
+
+
+cdef inline void set_page_dirty_lock(int f, site_t site) noexcept nogil:
+    """V14: the device could write it."""
+    if unlikely(mm_frames[f].wo == 0 and not J.writable):
+        violation(CHECK_V14, site, b"page", f, b"page %lld is made dirty, but was mapped read-only",
+                  f, 0, 0)
+    mm_frames[f].dirty = True

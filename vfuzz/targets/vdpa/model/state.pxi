@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every structure of the target, its limits, eras, locks and kernel objects.
+
+The names are upstream's: struct vhost_vdpa, vhost_vdpa_as, vhost_iotlb, vdpasim. Where a field is
+a pointer upstream it is an index here, 0 for NULL. All storage is static; what a program touched is
+reset before the next.
+"""
+from libc.errno cimport (E2BIG, EBADF, EBUSY, EEXIST, EFAULT, EINVAL, EIO, ENODEV, ENOBUFS, ENOENT,
+                         ENOMEM, ENOSPC, ENOTTY, EOPNOTSUPP, EPERM)
+
+cdef extern from *:
+    """
+    #define U64_MAX (~(uint64_t)0)
+    #define UAREA_BASE ((uint64_t)0x7f0000000000)   /* user address of page 0 of the area */
+    #define KERNEL_BASE ((uint64_t)0xffff888000000000)
+    #define PFN_BASE ((uint64_t)0x100000)           /* pfn of frame 0: 4 GiB */
+    """
+    uint64_t U64_MAX
+    uint64_t UAREA_BASE
+    uint64_t KERNEL_BASE
+    uint64_t PFN_BASE
+
+cdef enum:
+    PAGE_SHIFT = 12
+    PAGE_SIZE = 4096
+    PAGE_MASK_LOW = 4095
+
+    # limits: where the process could not see one coming, reaching it is no verdict: give_up()
+    UAREA_PAGES = 4096          # user memory of the process
+    FILES = 4
+    FILE_PAGES = 5120
+    FRAMES_MAX = 16384          # physical pages in one program
+    BYTES_MAX = 256             # physical pages of which the content matters
+    MAPS_MAX = 8192             # struct vhost_iotlb_map of all tables
+    TABLE_MAX = 4096            # of one table
+    AS_MAX = 128                # struct vhost_vdpa_as, never used again in a program
+    MAP_FILES_MAX = 4096        # struct vdpa_map_file
+    OBJS_MAX = 1024             # other kernel objects, never used again either
+    NAS_MAX = 8
+    NVQS_MAX = 3
+    BUCKETS = 16                # VHOST_VDPA_IOTLB_BUCKETS
+    COPIES_MAX = 65_536         # mappings that set_map() copies in one program
+    PAGE_LIST = 512             # pages that one pin_user_pages() of vhost_vdpa_pa_map() takes
+    IOTLB_ENTRIES = 2048        # default of both module parameters max_iotlb_entries
+
+    VHOST_ACCESS_RO = 1
+    VHOST_ACCESS_WO = 2
+    VHOST_ACCESS_RW = 3
+
+    VHOST_IOTLB_MISS = 1        # types of struct vhost_iotlb_msg
+    VHOST_IOTLB_UPDATE = 2
+    VHOST_IOTLB_INVALIDATE = 3
+    VHOST_IOTLB_ACCESS_FAIL = 4
+    VHOST_IOTLB_BATCH_BEGIN = 5
+    VHOST_IOTLB_BATCH_END = 6
+    VHOST_IOTLB_MSG = 1         # types of message
+    VHOST_IOTLB_MSG_V2 = 2
+    SIZEOF_VHOST_MSG = 72       # both formats
+    SIZEOF_IOTLB_MSG = 32
+
+    VHOST_BACKEND_F_IOTLB_MSG_V2 = 1
+    VHOST_BACKEND_F_IOTLB_BATCH = 2
+    VHOST_BACKEND_F_IOTLB_ASID = 3
+    VHOST_BACKEND_F_SUSPEND = 4
+    VHOST_BACKEND_F_RESUME = 5
+    VHOST_BACKEND_F_ENABLE_AFTER_DRIVER_OK = 6
+    VHOST_BACKEND_F_DESC_ASID = 7
+    VHOST_BACKEND_F_IOTLB_PERSIST = 8
+    VHOST_VDPA_BACKEND_FEATURES = 1 << 1 | 1 << 2 | 1 << 3
+
+    VIRTIO_CONFIG_S_DRIVER_OK = 4
+    VIRTIO_CONFIG_S_FEATURES_OK = 8
+
+    VDPA_RESET_F_CLEAN_MAP = 1
+
+    VHOST_IOTLB_FLAG_RETIRE = 1
+
+    # parents, as boot option `parent` numbers them
+    PARENT_SIM = 0              # vdpasim_batch_config_ops: set_map
+    PARENT_SIM_DMA = 1          # vdpasim_config_ops: dma_map, dma_unmap
+
+    # whose mapping a struct vdpa_map_file belongs to
+    MAP_FILE_VHOST = 0
+    MAP_FILE_DOMAIN = 1         # of VDUSE
+
+    # locks: bits of L_held
+    L_NONE = 0
+    L_DEV = 1                   # vhost_dev.mutex
+    L_SIM = 2                   # vdpasim.mutex (6.1: .lock)
+    L_IOMMU = 4                 # vdpasim.iommu_lock
+    L_CONFIG = 8                # vhost_vdpa.config_lock (6.12)
+    L_MSG = 16                  # vduse_dev.msg_lock
+    L_VDUSE = 32                # vduse_lock
+
+    # kernel objects by lifetime, and kind
+    O_CALL = 0                  # gone when the call returns
+    O_OPEN = 1                  # gone after the last close
+    O_DEVICE = 2                # gone when the device is
+    N_LIFETIMES = 3
+
+cdef struct Obj:                # something that kmalloc() gave
+    const char* kind
+    uint8_t lifetime            # O_*
+    uint8_t live
+
+cdef struct Vma:                # struct vm_area_struct, as find_vma() of ours gives it
+    uint64_t start
+    uint64_t end
+    int file
+    uint32_t pgoff
+    uint8_t shared              # a file, MAP_SHARED
+
+cdef struct MapFile:            # struct vdpa_map_file
+    uint64_t offset
+    int file
+    int32_t next                # of the freed ones
+    uint8_t owner               # MAP_FILE_*
+    uint8_t live
+
+cdef struct MapFiles:
+    int n                       # used so far; record 0 is NULL
+    int32_t free                # chain of freed ones
+    int refs[2][FILES]          # by owner: references to each file
+
+cdef struct Map:                # struct vhost_iotlb_map
+    uint64_t start
+    uint64_t last
+    uint64_t size
+    uint64_t addr
+    uint32_t perm
+    int32_t opaque              # struct vdpa_map_file, 0 none
+    int32_t prev                # in the table's list, by age; 0 ends
+    int32_t next
+    uint8_t live
+
+cdef struct Iotlb:              # struct vhost_iotlb: the interval tree is an array by start
+    uint32_t limit
+    uint32_t nmaps
+    uint32_t flags
+    int32_t head                # oldest
+    int32_t tail
+    uint32_t lock               # L_*: what must be held to touch it
+    uint8_t disjoint            # no overlap was ever inserted: ends are sorted too
+    uint8_t dirty               # changed since the judge looked
+    int n                       # entries of tree
+    int32_t tree[TABLE_MAX]
+
+cdef struct VhostVdpaAs:        # struct vhost_vdpa_as
+    uint32_t id
+    uint8_t live
+    int32_t next                # in its bucket, 0 ends
+    Iotlb iotlb
+
+cdef struct VhostVirtqueue:     # struct vhost_virtqueue
+    uint32_t num
+    uint64_t desc
+    uint64_t avail
+    uint64_t used
+    uint64_t log_addr
+    uint8_t log_used
+    uint16_t last_avail_idx
+    uint16_t last_used_idx
+    uint64_t acked_features
+    uint64_t acked_backend_features
+    int kick                    # eventfd, 0 none
+    int call_ctx
+    int error_ctx
+    int token                   # call_ctx.producer.token
+    uint8_t producer            # registered with the interrupt bypass
+    uint8_t handler             # handle_kick is set: struct initialised by open
+
+cdef struct VhostVdpa:          # struct vhost_vdpa with its struct vhost_dev
+    uint8_t opened
+    int mm                      # vdev.mm: process + 1, 0 no owner
+    int vqs                     # vdev.vqs: object, 0 NULL
+    uint32_t nvqs
+    int32_t hash[BUCKETS]       # as[]: first address space of each bucket
+    int config_ctx
+    uint8_t in_batch
+    uint32_t batch_asid
+    uint64_t first              # range
+    uint64_t last
+    int domain                  # object, 0 NULL
+    uint8_t suspended
+    uint16_t vq_num_max
+
+cdef struct Vdpa:               # struct vdpa_device and what its parent offers
+    uint8_t exists
+    int parent                  # PARENT_*
+    uint32_t ngroups
+    uint32_t nas
+    uint32_t nvqs
+    uint8_t use_va
+    uint8_t features_valid
+    # which of struct vdpa_config_ops there are; the judge reads them too: they are no bug
+    uint8_t has_set_map
+    uint8_t has_dma_map
+    uint8_t has_reset_map
+    uint8_t has_suspend
+    uint8_t has_resume
+    uint8_t has_desc_group
+    uint8_t has_groups
+    uint8_t has_iova_range
+    uint8_t has_bind_mm
+    uint8_t keeps_maps          # a reset is not an order to forget mappings
+    uint32_t backend_features   # get_backend_features()
+    uint64_t first              # get_iova_range()
+    uint64_t last
+
+cdef struct VdpaSim:            # struct vdpasim
+    uint8_t status
+    uint8_t running
+    uint32_t generation
+    uint64_t features
+    uint32_t limit              # max_iotlb_entries
+    int mm_bound                # process + 1 whose addresses the device uses, 0 none (6.4)
+    int copies                  # mappings that set_map() has copied, see COPIES_MAX
+    uint8_t iommu_pt[NAS_MAX]   # the table is still the identity map (6.3)
+
+cdef struct VhostIotlbMsg:      # struct vhost_iotlb_msg
+    uint64_t iova
+    uint64_t size
+    uint64_t uaddr
+    uint8_t perm
+    uint8_t type
+
+cdef struct Upage:              # one page of user memory
+    uint16_t frame              # + 1, 0 not mapped
+    uint8_t kind                # MMAP_KIND_*, valid if mapped
+    uint8_t readonly
+    uint8_t file
+    uint16_t pgoff
+
+cdef struct Frame:              # one physical page
+    uint16_t mapcount           # user pages and files that have it
+    uint16_t pins               # of vhost-vdpa
+    uint16_t wo                 # judge: accepted mappings that let the device write it
+    uint8_t dirty
+    int16_t bytes               # content, -1: all zero
+
+cdef struct Mm:                 # the process
+    int64_t pinned_vm           # pages
+    uint64_t rlimit             # RLIMIT_MEMLOCK, pages
+    uint64_t foreign            # pages that others pinned
+    int who                     # which process calls: 0 parent, 1 child
+    int64_t pins                # pins that vhost-vdpa holds, all frames
+    int n_frames
+    int n_bytes
+    int lo                      # touched part of the area
+    int hi
+    int file_hi[FILES]          # touched part of each file
+
+cdef struct Objs:
+    int n                       # object 0 is NULL
+    int live[N_LIFETIMES]
+
+cdef Objs O
+cdef Obj O_objs[OBJS_MAX]
+cdef uint32_t L_held
+cdef MapFiles M
+cdef MapFile M_files[MAP_FILES_MAX]
+cdef Map I_maps[MAPS_MAX]
+cdef int I_n_maps               # used so far; map 0 is NULL
+cdef int32_t I_free_maps        # chain of freed ones through next
+cdef VhostVdpaAs A_as[AS_MAX]
+cdef int A_n_as                 # address space 0 is NULL
+cdef VhostVdpa v
+cdef VhostVirtqueue v_vqs[NVQS_MAX]
+cdef Vdpa vdpa
+cdef VdpaSim vdpasim
+cdef Iotlb vdpasim_iommu[NAS_MAX]
+cdef Mm mm
+cdef Upage mm_pages[UAREA_PAGES]
+cdef uint16_t mm_files[FILES][FILE_PAGES]   # frame + 1, 0 none
+cdef Frame mm_frames[FRAMES_MAX]
+cdef uint8_t mm_bytes[BYTES_MAX][PAGE_SIZE]
+
+
+# ---- eras ----
+
+cdef inline bint era_6_12() noexcept nogil:
+    """6.12.117 and later: what came between 6.2 and 6.12, and that stable line's backports."""
+    return W.era >= ERA_LINUX_6_12
+
+
+cdef inline bint era_7_0() noexcept nogil:
+    """7.0 as released: without what the stable lines of 6.1 and 6.12 took from later ones."""
+    return W.era >= ERA_LINUX_7_0
+
+
+# ---- locks ----
+
+cdef inline void lock(uint32_t l, site_t site) noexcept nogil:
+    """mutex_lock() or spin_lock() of lock `l` (L_*). V44: not by its holder."""
+    if unlikely((L_held & l) != 0):
+        violation(CHECK_V44, site, b"lock", l, b"lock %lld is taken twice", l, 0, 0)
+    global_held_set(L_held | l)
+
+
+cdef inline void unlock(uint32_t l, site_t site) noexcept nogil:
+    if unlikely((L_held & l) == 0):
+        violation(CHECK_V44, site, b"lock", l, b"lock %lld is released, but not held", l, 0, 0)
+    global_held_set(L_held & ~l)
+
+
+cdef inline void global_held_set(uint32_t held) noexcept nogil:
+    global L_held
+    L_held = held
+
+
+cdef inline void lockdep_assert_held(uint32_t l, site_t site) noexcept nogil:
+    """V44: shared state is touched under lock `l`; L_NONE: not shared yet."""
+    if unlikely((L_held & l) != l):
+        violation(CHECK_V44, site, b"lock", l, b"lock %lld is not held", l, 0, 0)
+
+
+# ---- kernel objects ----
+
+cdef int kmalloc(const char* kind, int lifetime, site_t site) noexcept nogil:
+    """kmalloc() and the like: a new object, or 0. A fault site (alloc)."""
+    cdef int o
+    if fault(FAULT_ALLOC, site):
+        return 0
+    if unlikely(O.n >= OBJS_MAX):
+        give_up()
+    o = O.n
+    O.n += 1
+    O_objs[o].kind = kind
+    O_objs[o].lifetime = <uint8_t>lifetime
+    O_objs[o].live = True
+    O.live[lifetime] += 1
+    ev(b"alloc", kind, o, lifetime, 0, site)
+    return o
+
+
+cdef inline void check_obj(int o, site_t site) noexcept nogil:
+    """V16: object o is there."""
+    if unlikely(not O_objs[o].live):
+        violation(CHECK_V16, site, O_objs[o].kind, o,
+                  b"object %lld is used, but is NULL or was freed", o, 0, 0)
+
+
+cdef void kfree(int o, site_t site) noexcept nogil:
+    """kfree(); of NULL nothing. V16: not twice."""
+    if o == 0:
+        return
+    check_obj(o, site)
+    O_objs[o].live = False
+    O.live[O_objs[o].lifetime] -= 1
+    ev(b"free", O_objs[o].kind, o, 0, 0, site)
+
+
+cdef void state_reset() noexcept nogil:
+    """Everything as at power on; cost proportional to what the last program touched."""
+    global L_held, I_n_maps, I_free_maps, A_n_as
+    O.n = 1
+    O_objs[0].kind = b"object"
+    memset(O.live, 0, sizeof(O.live))
+    L_held = 0
+    memset(&M, 0, sizeof(M))
+    M.n = 1
+    I_n_maps = 1
+    I_free_maps = 0
+    A_n_as = 1
+    memset(&v, 0, sizeof(v))
+    memset(v_vqs, 0, sizeof(v_vqs))
+    memset(&vdpa, 0, sizeof(vdpa))
+    memset(&vdpasim, 0, sizeof(vdpasim))

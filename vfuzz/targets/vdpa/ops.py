@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a vdpa program can say: a process with memory and the device node, its guest, its daemon.
+
+Addresses are 64 bit, arguments at most 32, so an address is `page` and `off` and, where a boundary
+of the 64-bit space matters, a word that says where it lies (`at`). The process has one area of
+UAREA_PAGES pages of user memory; `upage` counts in it. The guest believes in identity: guest
+address g is byte g of that area, and the default of an UPDATE maps it so.
+"""
+
+from vfuzz.program.schema import Arg, Op, Schema
+
+PARENTS = ("sim", "sim_dma")
+ENTRIES = ("many", "eight", "three", "two", "one", "zero")
+PATTERNS = ("contiguous", "scattered", "pairs", "reversed")
+KINDS = ("anon", "shared")
+STATUS = ("ACKNOWLEDGE", "DRIVER", "DRIVER_OK", "FEATURES_OK", None, None, "NEEDS_RESET", "FAILED")
+BACKEND_FEATURES = (None, "IOTLB_MSG_V2", "IOTLB_BATCH", "IOTLB_ASID", "SUSPEND", "RESUME",
+                    "ENABLE_AFTER_DRIVER_OK", "DESC_ASID", "IOTLB_PERSIST", "UNKNOWN")
+#: Where `page` and `off` count from: the low end, the top of the 64-bit space downwards, its middle
+#: (2**63), the ends of the device's IOVA range.
+AT = ("low", "top", "middle", "first", "last")
+#: What `npages` and `bytes` mean: their sum, zero, up to the end of the 64-bit space, 2**64 - 1,
+#: their sum above 2**32.
+SPANS = ("plain", "zero", "to_end", "all", "over_4g")
+UADDRS = ("area", "zero", "kernel", "top")
+
+_PAGES = (0, 1, 2, 3, 4, 8, 15, 16, 63, 64, 255, 511, 512, 513, 1023)
+_OFFS = (0, 1, 2, 4, 16, 2048, 4080, 4094, 4095)
+_ASIDS = (0, 1, 2, 3, 7, 8, 16, 17, 0x10000, 0x10001, 0xFFFFFFFF)
+
+
+def _asid() -> Arg:
+    return Arg("asid", "int", 0, 0xFFFFFFFF, role="index", interesting=_ASIDS,
+               doc="address space id")
+
+
+def _page(doc: str = "IOVA in pages", default: int = 0) -> Arg:
+    return Arg("page", "int", 0, 4095, default=default, role="index", interesting=_PAGES, doc=doc)
+
+
+def _off(name: str = "off") -> Arg:
+    return Arg(name, "int", 0, 4095, role="length", interesting=_OFFS, doc="bytes behind the page")
+
+
+def _npages(default: int = 1, hi: int = 4095) -> Arg:
+    return Arg("npages", "int", 0, hi, default=default, role="count", interesting=_PAGES)
+
+
+def _bytes() -> Arg:
+    return Arg("bytes", "int", 0, 4095, role="length", interesting=_OFFS, doc="added to npages")
+
+
+def _at() -> Arg:
+    return Arg("at", "enum", names=AT, doc="where page and off count from")
+
+
+def _span() -> Arg:
+    return Arg("span", "enum", names=SPANS, doc="what npages and bytes mean")
+
+
+def _version() -> Arg:
+    return Arg("version", "enum", names=("v2", "v1"), doc="format of the message")
+
+
+BOOT = (
+    Arg("parent", "enum", names=PARENTS,
+        doc="vdpa_sim with batch_mapping (set_map) or without (dma_map)"),
+    Arg("ngroups", "int", 1, 4, default=2, role="count"),
+    Arg("nas", "int", 1, 8, default=2, role="count"),
+    Arg("entries", "enum", names=ENTRIES, doc="vhost_vdpa.max_iotlb_entries; many: 2048"),
+    Arg("sim_entries", "enum", names=ENTRIES, doc="vdpa_sim.max_iotlb_entries; many: 2048"),
+    Arg("memlock", "enum", names=("plenty", "few", "medium", "zero"),
+        doc="RLIMIT_MEMLOCK: 65536, 16, 600 or 0 pages"),
+    Arg("range", "enum", names=("all", "window", "no_zero"),
+        doc="IOVA range of the parent: everything, [0x1000, 0xffff], all but the first page"),
+    Arg("memory", "enum", names=("contiguous", "scattered", "none", "shared"),
+        doc="64 pages that the process has from the start; shared: of file 0"),
+    Arg("foreign", "int", 0, 255, role="count", doc="pages that others pinned in this process"),
+    Arg("use_va", "bool", doc="vdpa_sim.use_va: mappings are files and user addresses (6.4)"),
+)
+
+# ---- the process: its memory and limits ----
+MEMORY_OPS = (
+    Op("mmap", (
+        Arg("upage", "int", 0, 4095, role="index", interesting=_PAGES),
+        _npages(hi=1023),
+        Arg("kind", "enum", names=KINDS, doc="anonymous memory or a shared file"),
+        Arg("readonly", "bool", doc="PROT_READ only"),
+        Arg("pattern", "enum", names=PATTERNS, doc="physical contiguity of its pages"),
+        Arg("file", "int", 0, 3, role="index"),
+        Arg("pgoff", "int", 0, 1023, role="index"),
+    ), "the process maps memory, over what was there", weight=8),
+    Op("munmap", (
+        Arg("upage", "int", 0, 4095, role="index", interesting=_PAGES),
+        _npages(),
+    ), "the process unmaps memory", weight=4),
+    Op("rlimit", (
+        Arg("pages", "int", 0, 65535, default=64, role="count", interesting=(0, 1, 2, 16, 64)),
+    ), "the process lowers or raises RLIMIT_MEMLOCK", weight=2),
+    Op("task", (
+        Arg("who", "int", 0, 1),
+    ), "which process makes the next calls: the parent, or a child that inherited the file",
+       weight=1),
+)
+
+# ---- the device node: open, close, ioctls ----
+NODE_OPS = (
+    Op("open", (), "open the device node", weight=6),
+    Op("close", (), "close it", weight=4),
+    Op("set_owner", (), "VHOST_SET_OWNER", weight=6),
+    Op("set_backend_features", (
+        Arg("bits", "flags", names=BACKEND_FEATURES, default="IOTLB_MSG_V2|IOTLB_BATCH|IOTLB_ASID"),
+    ), "VHOST_SET_BACKEND_FEATURES", weight=5),
+    Op("set_status", (
+        Arg("bits", "flags", names=STATUS),
+    ), "VHOST_VDPA_SET_STATUS; without bits a reset", weight=6),
+)
+
+# ---- IOTLB messages ----
+IOTLB_OPS = (
+    Op("update", (
+        _asid(), _page(), _off(), _at(), _npages(), _bytes(), _span(),
+        Arg("upage", "int", 0, 4095, role="index", interesting=_PAGES, doc="user memory, in pages"),
+        _off("uoff"),
+        Arg("uat", "enum", names=UADDRS, doc="where upage and uoff count from"),
+        Arg("perm", "int", 0, 255, default=3, interesting=(0, 1, 2, 3, 4, 255)),
+        _version(),
+    ), "write a VHOST_IOTLB_UPDATE message", weight=30),
+    Op("invalidate", (
+        _asid(), _page(), _off(), _at(), _npages(), _bytes(), _span(), _version(),
+    ), "write a VHOST_IOTLB_INVALIDATE message", weight=16),
+    Op("batch_begin", (_asid(), _version(), _npages(0)),
+       "write a VHOST_IOTLB_BATCH_BEGIN message; its size is a hint", weight=8),
+    Op("batch_end", (_asid(), _version(), _npages(0)),
+       "write a VHOST_IOTLB_BATCH_END message", weight=8),
+    Op("write", (
+        Arg("length", "int", 0, 255, default=72, role="length",
+            interesting=(0, 3, 4, 7, 8, 39, 40, 71, 72, 73)),
+        Arg("format", "int", 0, 255, default=2, interesting=(0, 1, 2, 3)),
+        _asid(),
+        Arg("type", "int", 0, 255, default=3, interesting=(0, 1, 2, 3, 4, 5, 6, 7)),
+        _page(),
+        _npages(),
+    ), "write any message of any length; an UPDATE maps the page of the area that the IOVA names",
+       weight=4),
+)
+
+OPS = (*MEMORY_OPS, *NODE_OPS, *IOTLB_OPS)
+
+SCHEMA = Schema(target="vdpa", boot=BOOT, ops=OPS, record_size=24)

@@ -456,19 +456,33 @@ cdef inline int buf_at(int f, uint32_t offset) noexcept nogil:
     return M.cur_buf
 
 
+cdef apart_int buf_before(int f, uint32_t start, uint32_t end, site_t site) noexcept nogil:
+    """The last buffer of frame f in front of [start, end), 0 if none. S9: none lies in it."""
+    cdef int prev = 0
+    cdef int next = M_frames[f].bufs
+    while next and M_bufs[next].a_end <= start:
+        step(b"buf_new:search")
+        prev = next
+        next = M_bufs[next].next
+    if next and M_bufs[next].a_start < end:
+        violation(CHECK_S9, site, b"buffer", next,
+                  b"new buffer [%lld, %lld) overlaps live buffer %lld", start, end, next)
+    return prev
+
+
 cdef int buf_new(int f, uint32_t start, uint32_t end, site_t site) noexcept nogil:
     """Carve [start, end) out of frame f for a buffer in the driver's hands; 0 when exhausted.
 
     S6: inside the frame. S9: disjoint from every other live buffer.
     """
+    check_live(f, site)
     return buf_carve(f, start, end, site)
 
 
 cdef always_int buf_carve(int f, uint32_t start, uint32_t end, site_t site) noexcept nogil:
-    """buf_new()."""
+    """buf_new() in a frame that was just found to be live."""
     cdef int b, prev, next
     cdef Frame* p = &M_frames[f]
-    check_live(f, site)
     if unlikely(end > p.size or start >= end):
         violation(CHECK_S6, site, frame_kind(f), f,
                   b"buffer [%lld, %lld) does not fit its allocation of %lld bytes", start, end,
@@ -480,15 +494,7 @@ cdef always_int buf_carve(int f, uint32_t start, uint32_t end, site_t site) noex
     prev = p.buf_last
     next = 0
     if unlikely(prev != 0 and M_bufs[prev].a_end > start):
-        prev = 0
-        next = p.bufs
-        while next and M_bufs[next].a_end <= start:
-            step(b"buf_new:search")
-            prev = next
-            next = M_bufs[next].next
-        if next and M_bufs[next].a_start < end:
-            violation(CHECK_S9, site, b"buffer", next,
-                      b"new buffer [%lld, %lld) overlaps live buffer %lld", start, end, next)
+        prev = buf_before(f, start, end, site)
         next = M_bufs[prev].next if prev else p.bufs
     b = M.n_bufs
     M.n_bufs += 1
@@ -592,6 +598,13 @@ cdef cold_void write_outside(int f, int b, uint32_t offset, uint32_t size,
 
 
 cdef inline void cpu_write(uint64_t addr, uint32_t size, site_t site) noexcept nogil:
+    """CPU write of [addr, addr+size)."""
+    cdef uint32_t offset = offset_of(addr)
+    check_write(addr, size, site)
+    extent_write(frame_of(addr), offset, offset + size, ORIGIN_CPU, 0, False, site)
+
+
+cdef always_void check_write(uint64_t addr, uint32_t size, site_t site) noexcept nogil:
     """CPU write of [addr, addr+size). S1 live, S5 inside the object, S26 not while posted."""
     cdef int f = frame_of(addr)
     cdef uint32_t offset = offset_of(addr)
@@ -603,7 +616,6 @@ cdef inline void cpu_write(uint64_t addr, uint32_t size, site_t site) noexcept n
         b = buf_at(f, offset)
         if unlikely(b != 0 and (M_bufs[b].state == B_RING or offset + size > M_bufs[b].a_end)):
             write_outside(f, b, offset, size, site)
-    extent_write(f, offset, offset + size, ORIGIN_CPU, 0, False, site)
 
 
 cdef cold_void read_outside(int f, int b, uint32_t offset, uint32_t size,
@@ -695,7 +707,15 @@ cdef void cpu_copy(uint64_t target, uint64_t source, uint32_t size, site_t site)
     if size == 0:
         return
     check_read_here(source, size, site)
-    cpu_write(target, size, site)
+    check_write(target, size, site)
+    x = extent_at(f, offset)
+    if likely(x != 0 and M_extents[x].start <= offset and offset + size <= M_extents[x].end):
+        # mostly all of it is one write
+        extent_write(g, to, to + size, M_extents[x].origin,
+                     M_extents[x].at + (offset - M_extents[x].start), False, site)
+        return
+    extent_write(g, to, to + size, ORIGIN_CPU, 0, False, site)
+    # the target's extents may have been the current ones
     x = extent_at(f, offset)
     while x and M_extents[x].start < offset + size:
         step(site)
@@ -753,7 +773,8 @@ cdef apart_void page_frag_renew(PageFrag* pf, site_t site) noexcept nogil:
 
 
 cdef always_int page_frag_take(PageFrag* pf, uint32_t size, site_t site) noexcept nogil:
-    """Carve the next `size` bytes: one page reference for the driver, offset moves on.
+    """Carve the next `size` bytes: one page reference for the driver, offset moves on. The chunk
+    was just found to be live, by skb_page_frag_refill() or after it.
 
     Returns the buffer, 0 when the arena is exhausted (an ordinary -ENOMEM).
     """

@@ -57,8 +57,8 @@ cdef struct DescState:
     int32_t table               # indirect table, 0 none
     uint16_t num                # packed: descriptors of the list
     uint16_t last               # packed: last id of the list
-    uint16_t n_bufs
-    int32_t buf[SG_MAX]         # buffers posted: who owns them follows add and get
+    uint16_t n_bufs             # buffers posted: who owns them follows add and get
+    int32_t buf                 # the first of them; the others are in Vq.more_bufs
 
 cdef struct DescExtra:
     uint64_t addr
@@ -88,7 +88,10 @@ cdef struct Vq:
     bint enabled                # the device may use it (DRIVER_OK, not in reset)
     int num
     int num_free
+    int in_flight               # the judge's own, as below: num_free + in_flight == num
     int free_head
+    uint64_t added              # split: buffers, packed: descriptors made available so far
+    uint64_t kicked             # value of added at the last notification
     uint16_t num_added
     uint16_t last_used_idx      # packed: wrap counter in bit 15
     # split, driver
@@ -122,9 +125,6 @@ cdef struct Vq:
     bint falsified              # it returned what it did not hold: its books mean nothing now
     int unused_from             # no buffer in the slots below, as far as known
     # the judge's own
-    int in_flight               # descriptors posted: num_free + in_flight == num
-    uint64_t added              # split: buffers, packed: descriptors made available so far
-    uint64_t kicked             # value of added at the last notification
     uint64_t fetched            # value of added up to which the device has read
     uint64_t published          # used entries so far
     uint64_t consumed           # used entries the driver took
@@ -137,6 +137,7 @@ cdef struct Vq:
     Desc desc[VQ_MAX]
     DescExtra extra[VQ_MAX]
     DescState state[VQ_MAX]
+    int32_t more_bufs[VQ_MAX][SG_MAX]
 
 cdef struct Vqs:
     int n_tables
@@ -169,7 +170,6 @@ cdef void vq_init(Vq* vq, int num, bint packed, bint indirect, bint event) noexc
     vq.enabled = True
     for i in range(num):
         vq.state[i].data = 0
-        vq.state[i].table = 0
         vq.extra[i].next = <uint16_t>(i + 1)
         vq.desc[i].flags = 0
     if packed:
@@ -208,9 +208,10 @@ cdef inline void vring_unmap_one(Vq* vq, uint64_t dma, uint32_t size, int direct
 
 # ---- driver: add -------------------------------------------------------------------------------
 
-cdef always_void sg_posted(Vq* vq, DescState* st, const Sg* sg, int n, int queue,
+cdef always_void sg_posted(Vq* vq, int id, const Sg* sg, int n, int queue,
                            site_t site) noexcept nogil:
     """The buffers behind sg[0..n) now belong to the device. S6: each lies in one live buffer."""
+    cdef DescState* st = &vq.state[id]
     cdef int i, b = 0, f, last, n_bufs = 0
     cdef uint32_t start, end
     for i in range(n):
@@ -236,17 +237,22 @@ cdef always_void sg_posted(Vq* vq, DescState* st, const Sg* sg, int n, int queue
         M_bufs[b].p_end = end
         M_bufs[b].state = B_RING
         move_live_ref(f, H_DRV, H_RING, site)
-        st.buf[n_bufs] = b
+        if n_bufs:
+            vq.more_bufs[id][n_bufs] = b
+        else:
+            st.buf = b
         n_bufs += 1
         ev(b"post", b"buffer", b, start, end - start, site)
     st.n_bufs = <uint16_t>n_bufs
 
 
-cdef always_void sg_returned(Vq* vq, DescState* st, site_t site) noexcept nogil:
-    """The driver took the buffers of `st` back from the ring."""
-    cdef int i, b, f
+cdef always_void sg_returned(Vq* vq, int id, site_t site) noexcept nogil:
+    """The driver took the buffers of slot `id` back from the ring."""
+    cdef DescState* st = &vq.state[id]
+    cdef int i, f, b = st.buf
     for i in range(st.n_bufs):
-        b = st.buf[i]
+        if i:
+            b = vq.more_bufs[id][i]
         f = M_bufs[b].frame
         check_live(f, site)
         if unlikely(M_bufs[b].state != B_RING):
@@ -257,7 +263,7 @@ cdef always_void sg_returned(Vq* vq, DescState* st, site_t site) noexcept nogil:
         move_live_ref(f, H_RING, H_DRV, site)
         ev(b"take", b"buffer", b, f, M_bufs[b].p_end - M_bufs[b].p_start, site)
     # what comes next is about the first of them
-    M.cur_buf = st.buf[0] if st.n_bufs else 0
+    M.cur_buf = st.buf if st.n_bufs else 0
 
 
 cdef int table_new(uint32_t n, site_t site) noexcept nogil:
@@ -374,7 +380,7 @@ cdef always_int virtqueue_add_split(Vq* vq, const Sg* sg, int n, uint64_t data, 
     vq.avail_idx = vq.avail_idx_shadow
     vq.num_added += 1
     vq.added += 1
-    sg_posted(vq, &vq.state[head], sg, n, queue, site)
+    sg_posted(vq, head, sg, n, queue, site)
     return 0
 
 
@@ -412,7 +418,7 @@ cdef always_int virtqueue_add_packed(Vq* vq, const Sg* sg, int n, uint64_t data,
                 vq.state[id].last = <uint16_t>id
                 vq.num_added += 1
                 vq.added += 1
-                sg_posted(vq, &vq.state[id], sg, n, queue, site)
+                sg_posted(vq, id, sg, n, queue, site)
                 return 0
             kfree(V_tables[t].mem, b"virtqueue_add_packed:free_table")
         # no table: fall back on direct descriptors
@@ -479,7 +485,7 @@ cdef always_int virtqueue_add_packed(Vq* vq, const Sg* sg, int n, uint64_t data,
     vq.desc[head].flags = head_flags
     vq.num_added += <uint16_t>n
     vq.added += <uint64_t>n
-    sg_posted(vq, &vq.state[id], sg, n, queue, site)
+    sg_posted(vq, id, sg, n, queue, site)
     return 0
 
 
@@ -592,7 +598,7 @@ cdef always_void detach_buf(Vq* vq, int id, site_t site) noexcept nogil:
         vq.free_head = id
     vq.num_free += n
     vq.in_flight -= n
-    sg_returned(vq, st, site)
+    sg_returned(vq, id, site)
 
 
 cdef uint64_t virtqueue_get_buf(Vq* vq, uint32_t* len, uint64_t* ctx, int queue,
@@ -827,7 +833,9 @@ cdef void dev_fetch_packed(Vq* vq, int queue) noexcept nogil:
         held.n = o.n
         held.n_parts = o.n_parts
         held.capacity = o.capacity
-        memcpy(held.part, o.part, o.n_parts * sizeof(Desc))
+        held.part[0] = o.part[0]
+        if o.n_parts > 1:
+            memcpy(&held.part[1], &o.part[1], (o.n_parts - 1) * sizeof(Desc))
         vq.out[vq.n_out] = id
         vq.n_out += 1
         vq.fetched += o.n

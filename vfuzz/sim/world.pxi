@@ -26,6 +26,7 @@ cdef extern from *:
        Cold ones are hardly ever called at all: verdicts, and what only a traced run does. */
     #define cold_void __attribute__((cold, noinline)) void
     #define apart_void __attribute__((noinline)) void
+    #define apart_int __attribute__((noinline)) int
 
     /* And of functions on the hot way that must be inlined: a caller that passes a constant, as
        "one part", then gets its own copy without the loop. Cython gives the variable of the result
@@ -42,6 +43,7 @@ cdef extern from *:
     ctypedef const char* site_t
     ctypedef void cold_void
     ctypedef void apart_void
+    ctypedef int apart_int
     ctypedef void always_void
     ctypedef int always_int
     ctypedef uint64_t always_u64

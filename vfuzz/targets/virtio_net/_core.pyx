@@ -177,8 +177,9 @@ cdef void target_op(const vf_op* op) noexcept nogil:
     unblock_refill()
 
 
-cdef void stall_check() noexcept nogil:
-    """S45: an interface that is up has a buffer posted, or something under way that posts one."""
+cdef apart_void stall_check() noexcept nogil:
+    """Some queue has no buffer posted. S45: an interface that is up has one posted, or something
+    under way that posts one."""
     cdef int i
     cdef Vq* vq
     if not vi.running or not vi.present or M.exhausted:
@@ -205,15 +206,20 @@ cdef void obs_queue(int i) noexcept nogil:
 
 cdef void target_after_op() noexcept nogil:
     cdef int i
+    cdef bint empty = False
     books_check(b"target_after_op:books")
     for i in range(vi.max_queue_pairs):
+        if V_vqs[i].in_flight == 0:
+            empty = True
         if V_vqs[i].live:
             vq_check(&V_vqs[i], i)
             if unlikely(W_trace):
                 obs_queue(i)
-    obs(b"rx_length_errors", vi.rx_length_errors)
-    obs(b"rx_frame_errors", vi.rx_frame_errors)
-    stall_check()
+    if unlikely(W_trace):
+        obs(b"rx_length_errors", vi.rx_length_errors)
+        obs(b"rx_frame_errors", vi.rx_frame_errors)
+    if empty:
+        stall_check()
 
 
 cdef void target_shutdown() noexcept nogil:

@@ -122,20 +122,25 @@ cdef inline void rq_init_one_sg(ReceiveQueue* rq, uint64_t buf, uint32_t len,
         sg.dma = vi_dma[frame_of(buf)].addr - DMA_RECORD_SIZE + offset_of(buf)
 
 
-cdef int add_inbuf_or_put(ReceiveQueue* rq, const Sg* sg, uint64_t token, uint64_t ctx,
-                          uint64_t buf, site_t site) noexcept nogil:
-    """Post one page_frag buffer; where the ring refuses, undo the DMA reference, put the page."""
-    cdef int err = virtqueue_add(&V_vqs[rq.index], sg, 1, token, ctx, rq.index, site)
-    if err < 0:
-        if rq.do_dma:
-            virtnet_rq_unmap(rq, buf, 0)
-        put_buf(buf, b"add_inbuf_or_put:put")
+cdef apart_void inbuf_put(ReceiveQueue* rq, uint64_t buf) noexcept nogil:
+    """The ring refused a buffer: undo its DMA reference, put the page."""
+    if rq.do_dma:
+        virtnet_rq_unmap(rq, buf, 0)
+    put_buf(buf, b"add_inbuf_or_put:put")
+
+
+cdef always_int add_inbuf_or_put(ReceiveQueue* rq, Vq* vq, const Sg* sg, uint64_t token,
+                                 uint64_t ctx, uint64_t buf, site_t site) noexcept nogil:
+    """Post one page_frag buffer, or put it where the ring refuses."""
+    cdef int err = virtqueue_add(vq, sg, 1, token, ctx, rq.index, site)
+    if unlikely(err < 0):
+        inbuf_put(rq, buf)
     return err
 
 
 # ---- add_recvbuf_*() ---------------------------------------------------------------------------
 
-cdef always_int add_recvbuf_small(ReceiveQueue* rq) noexcept nogil:
+cdef always_int add_recvbuf_small(ReceiveQueue* rq, Vq* vq) noexcept nogil:
     """add_recvbuf_small(): pad, header and one good packet, room for shared info behind."""
     cdef uint32_t len = (skb_data_align(vi.hdr_len + VIRTNET_RX_PAD + GOOD_PACKET_LEN)
                          + SHINFO_SIZE)
@@ -152,10 +157,10 @@ cdef always_int add_recvbuf_small(ReceiveQueue* rq) noexcept nogil:
         # 6.1, and the 6.10 that D05 is about, store the start of the allocation
         token = buf
     rq_init_one_sg(rq, buf, vi.hdr_len + GOOD_PACKET_LEN, &sg)
-    return add_inbuf_or_put(rq, &sg, token, 0, buf, b"add_recvbuf_small:add")
+    return add_inbuf_or_put(rq, vq, &sg, token, 0, buf, b"add_recvbuf_small:add")
 
 
-cdef int add_recvbuf_big(ReceiveQueue* rq) noexcept nogil:
+cdef int add_recvbuf_big(ReceiveQueue* rq, Vq* vq) noexcept nogil:
     """add_recvbuf_big(): a chain of pages, header and data of the first one as separate parts."""
     cdef Sg sg[SG_MAX]
     cdef int n = vi.big_packets_num_skbfrags
@@ -182,7 +187,7 @@ cdef int add_recvbuf_big(ReceiveQueue* rq) noexcept nogil:
     sg[1].len = PAGE_SIZE - PADDED_HDR_LEN
     sg[1].dma = 0
     M_frames[first].private = list
-    err = virtqueue_add_inbuf(&V_vqs[rq.index], sg, n + 2, token_page(first), 0, rq.index,
+    err = virtqueue_add_inbuf(vq, sg, n + 2, token_page(first), 0, rq.index,
                               b"add_recvbuf_big:add")
     if err < 0:
         give_pages(rq, first)
@@ -196,7 +201,7 @@ cdef inline uint32_t get_mergeable_buf_len(ReceiveQueue* rq) noexcept nogil:
     return skb_data_align(vi.hdr_len + <uint32_t>len)
 
 
-cdef always_int add_recvbuf_mergeable(ReceiveQueue* rq) noexcept nogil:
+cdef always_int add_recvbuf_mergeable(ReceiveQueue* rq, Vq* vq) noexcept nogil:
     """add_recvbuf_mergeable(): the next piece of the chunk; a rest too small for another (the
     hole) is given to this one."""
     cdef PageFrag* pf = &rq.alloc_frag
@@ -224,7 +229,7 @@ cdef always_int add_recvbuf_mergeable(ReceiveQueue* rq) noexcept nogil:
                 or mergeable_ctx_to_headroom(ctx) != 0 or len < vi.hdr_len):
         violation(CHECK_S39, b"add_recvbuf_mergeable:len", b"rq", rq.index,
                   b"buffer length %lld out of its clamps, or lost in its context word", len, 0, 0)
-    return add_inbuf_or_put(rq, &sg, buf, ctx, buf, b"add_recvbuf_mergeable:add")
+    return add_inbuf_or_put(rq, vq, &sg, buf, ctx, buf, b"add_recvbuf_mergeable:add")
 
 
 # ---- refill ------------------------------------------------------------------------------------
@@ -238,11 +243,11 @@ cdef bint try_fill_recv(ReceiveQueue* rq) noexcept nogil:
     while True:
         step(b"try_fill_recv:loop")
         if vi.mergeable_rx_bufs:
-            err = add_recvbuf_mergeable(rq)
+            err = add_recvbuf_mergeable(rq, vq)
         elif vi.big_packets:
-            err = add_recvbuf_big(rq)
+            err = add_recvbuf_big(rq, vq)
         else:
-            err = add_recvbuf_small(rq)
+            err = add_recvbuf_small(rq, vq)
         if err or vq.num_free == 0:
             break
     kick = virtqueue_kick_prepare(vq)

@@ -565,7 +565,12 @@ cdef void bufs_drop_front(int f, uint32_t start, uint32_t end, site_t site) noex
         b = next
 
 
-cdef inline void put_buf(uint64_t addr, site_t site) noexcept nogil:
+cdef apart_void put_buf(uint64_t addr, site_t site) noexcept nogil:
+    """put_buf_here() for those who call it in more than one place."""
+    put_buf_here(addr, site)
+
+
+cdef always_void put_buf_here(uint64_t addr, site_t site) noexcept nogil:
     """put_page(virt_to_head_page(addr)) by the driver: its buffer at `addr` is given up."""
     cdef int f = frame_of(addr)
     cdef int b

@@ -80,7 +80,8 @@ cdef inline uint32_t skb_data_align(uint32_t size) noexcept nogil:
 
 cdef inline Skb* skb_get(int s, site_t site) noexcept nogil:
     """The live skb `s` (S1)."""
-    if unlikely(s <= 0 or s >= K.n or not K_skbs[s].live):
+    # skb 0 is never live; a negative number is a large one here
+    if unlikely(<uint32_t>s >= <uint32_t>K.n or not K_skbs[s].live):
         violation(CHECK_S1, site, b"skb", s, b"access to skb %lld after its release", s, 0, 0)
     return &K_skbs[s]
 
@@ -185,8 +186,8 @@ cdef inline void skb_put_data(int s, uint64_t source, uint32_t size, site_t site
     cpu_copy(to, source, size, site)
 
 
-cdef void skb_frag_own(int s, int page, uint32_t offset, uint32_t size, bint take_ref,
-                       site_t site) noexcept nogil:
+cdef always_void skb_frag_own(int s, int page, uint32_t offset, uint32_t size, bint take_ref,
+                              site_t site) noexcept nogil:
     """The bytes of a fragment become skb s's: S8/S12 a real page, S7 only what was posted."""
     cdef int b
     if unlikely(page == 0):
@@ -198,7 +199,7 @@ cdef void skb_frag_own(int s, int page, uint32_t offset, uint32_t size, bint tak
         violation(CHECK_S12, site, b"page", page,
                   b"fragment [%lld, %lld) beyond the page's %lld bytes", offset, offset + size,
                   M_frames[page].size)
-    check_read(addr_of(page, offset), size, site)
+    check_read_here(addr_of(page, offset), size, site)
     b = buf_at(page, offset)
     if take_ref:
         move_live_ref(page, H_DRV, H_SKB, site)
@@ -274,7 +275,7 @@ cdef void kfree_skb(int s, site_t site) noexcept nogil:
     while s:
         step(site)
         p = &K_skbs[s]
-        if unlikely(s < 0 or s >= K.n or not p.live):
+        if unlikely(<uint32_t>s >= <uint32_t>K.n or not p.live):
             violation(CHECK_S3, site, b"skb", s, b"skb %lld freed twice", s, 0, 0)
         for i in range(p.nr_frags):
             skb_frag_unref(p, i, site)
@@ -431,23 +432,27 @@ cdef inline int piece_add(int n, int origin, uint32_t at, uint32_t size) noexcep
     return n + 1
 
 
-cdef int pieces_add(int n, uint64_t addr, uint32_t size, site_t site) noexcept nogil:
+cdef always_int pieces_add(int n, uint64_t addr, uint32_t size, site_t site) noexcept nogil:
     """Append the origins of [addr, addr+size) to K_pieces; unwritten gaps have origin 0."""
-    cdef int f = frame_of(addr)
     cdef uint32_t offset = offset_of(addr)
-    cdef uint32_t end = offset + size
-    cdef uint32_t e
-    cdef int x, origin
-    cdef uint32_t at
+    cdef int x
     if size == 0:
         return n
-    check_read(addr, size, site)
-    x = extent_at(f, offset)
-    if likely(x != 0 and M_extents[x].start <= offset and end <= M_extents[x].end
+    check_read_here(addr, size, site)
+    x = extent_at(frame_of(addr), offset)
+    if likely(x != 0 and M_extents[x].start <= offset and offset + size <= M_extents[x].end
               and n < PIECES_MAX):
         # mostly all of it is one write
         return piece_add(n, M_extents[x].origin, M_extents[x].at + (offset - M_extents[x].start),
                          size)
+    return pieces_add_written(n, offset, offset + size, x)
+
+
+cdef apart_int pieces_add_written(int n, uint32_t offset, uint32_t end, int x) noexcept nogil:
+    """pieces_add() of any number of writes. x: extent_at()."""
+    cdef uint32_t e
+    cdef int origin
+    cdef uint32_t at
     while offset < end and n < PIECES_MAX:
         if x == 0 or M_extents[x].start >= end:
             origin = 0
@@ -467,14 +472,29 @@ cdef int pieces_add(int n, uint64_t addr, uint32_t size, site_t site) noexcept n
     return n
 
 
-cdef int skb_pieces(int s, site_t site) noexcept nogil:
+cdef apart_int skb_pieces_list(int n, int list, uint32_t* total, site_t site) noexcept nogil:
+    """skb_pieces() of a frag_list: its bytes are added to K_pieces, their number to total."""
+    cdef Skb* q
+    cdef int i
+    while list:
+        step(site)
+        q = skb_get(list, site)
+        n = pieces_add(n, q.head + q.data, q.tail - q.data, site)
+        total[0] += q.tail - q.data
+        for i in range(q.nr_frags):
+            n = pieces_add(n, addr_of(q.frags[i].page, q.frags[i].offset), q.frags[i].size, site)
+            total[0] += q.frags[i].size
+        list = q.next
+    return n
+
+
+cdef always_int skb_pieces(int s, site_t site) noexcept nogil:
     """Fill K_pieces with the origins of all bytes of skb s in order; returns their number.
 
     Checks S11 and S12 on the way: lengths agree, every part lies in live memory.
     """
     cdef Skb* p = skb_get(s, site)
-    cdef Skb* q
-    cdef int i, list, n
+    cdef int i, n
     cdef uint32_t total
     if unlikely(p.data > p.tail or p.tail > p.end or p.tail - p.data != skb_headlen(p)):
         violation(CHECK_S11, site, b"skb", s, b"data %lld, tail %lld and end %lld disagree", p.data,
@@ -484,23 +504,15 @@ cdef int skb_pieces(int s, site_t site) noexcept nogil:
     for i in range(p.nr_frags):
         n = pieces_add(n, addr_of(p.frags[i].page, p.frags[i].offset), p.frags[i].size, site)
         total += p.frags[i].size
-    list = p.frag_list
-    while list:
-        step(site)
-        q = skb_get(list, site)
-        n = pieces_add(n, q.head + q.data, q.tail - q.data, site)
-        total += q.tail - q.data
-        for i in range(q.nr_frags):
-            n = pieces_add(n, addr_of(q.frags[i].page, q.frags[i].offset), q.frags[i].size, site)
-            total += q.frags[i].size
-        list = q.next
+    if p.frag_list:
+        n = skb_pieces_list(n, p.frag_list, &total, site)
     if unlikely(total != p.len):
         violation(CHECK_S11, site, b"skb", s, b"len %lld, but its parts hold %lld bytes", p.len,
                   total, 0)
     return n
 
 
-cdef uint32_t skb_memory(int s, site_t site) noexcept nogil:
+cdef always_u32 skb_memory(int s, site_t site) noexcept nogil:
     """Bytes of memory that skb s keeps from being used for anything else (S17's right side):
     heads and sk_buffs, and for each fragment the allocations of the buffers in it."""
     cdef Skb* p

@@ -58,6 +58,7 @@ cdef struct DescState:
     uint16_t num                # packed: descriptors of the list
     uint16_t last               # packed: last id of the list
     uint16_t n_bufs             # buffers posted: who owns them follows add and get
+    bint single                 # one part, no table: the usual list
     int32_t buf                 # the first of them; the others are in Vq.more_bufs
 
 cdef struct DescExtra:
@@ -246,24 +247,17 @@ cdef always_void sg_posted(Vq* vq, int id, const Sg* sg, int n, int queue,
     st.n_bufs = <uint16_t>n_bufs
 
 
-cdef always_void sg_returned(Vq* vq, int id, site_t site) noexcept nogil:
-    """The driver took the buffers of slot `id` back from the ring."""
-    cdef DescState* st = &vq.state[id]
-    cdef int i, f, b = st.buf
-    for i in range(st.n_bufs):
-        if i:
-            b = vq.more_bufs[id][i]
-        f = M_bufs[b].frame
-        check_live(f, site)
-        if unlikely(M_bufs[b].state != B_RING):
-            violation(CHECK_S3, site, b"buffer", b,
-                      b"the ring returns buffer %lld, which it does not hold (state %lld)", b,
-                      M_bufs[b].state, 0)
-        M_bufs[b].state = B_DRV
-        move_live_ref(f, H_RING, H_DRV, site)
-        ev(b"take", b"buffer", b, f, M_bufs[b].p_end - M_bufs[b].p_start, site)
-    # what comes next is about the first of them
-    M.cur_buf = st.buf if st.n_bufs else 0
+cdef always_void buf_returned(int b, site_t site) noexcept nogil:
+    """The driver took buffer b back from the ring."""
+    cdef int f = M_bufs[b].frame
+    check_live(f, site)
+    if unlikely(M_bufs[b].state != B_RING):
+        violation(CHECK_S3, site, b"buffer", b,
+                  b"the ring returns buffer %lld, which it does not hold (state %lld)", b,
+                  M_bufs[b].state, 0)
+    M_bufs[b].state = B_DRV
+    move_live_ref(f, H_RING, H_DRV, site)
+    ev(b"take", b"buffer", b, f, M_bufs[b].p_end - M_bufs[b].p_start, site)
 
 
 cdef int table_new(uint32_t n, site_t site) noexcept nogil:
@@ -375,6 +369,7 @@ cdef always_int virtqueue_add_split(Vq* vq, const Sg* sg, int n, uint64_t data, 
     vq.state[head].data = data
     vq.state[head].ctx = ctx
     vq.state[head].table = t
+    vq.state[head].single = n == 1 and t == 0
     vq.avail_ring[vq.avail_idx_shadow & (vq.num - 1)] = <uint16_t>head
     vq.avail_idx_shadow += 1
     vq.avail_idx = vq.avail_idx_shadow
@@ -415,6 +410,7 @@ cdef always_int virtqueue_add_packed(Vq* vq, const Sg* sg, int n, uint64_t data,
                 vq.state[id].data = data
                 vq.state[id].ctx = 0
                 vq.state[id].table = t
+                vq.state[id].single = False
                 vq.state[id].last = <uint16_t>id
                 vq.num_added += 1
                 vq.added += 1
@@ -481,6 +477,7 @@ cdef always_int virtqueue_add_packed(Vq* vq, const Sg* sg, int n, uint64_t data,
     vq.state[id].data = data
     vq.state[id].ctx = ctx
     vq.state[id].table = 0
+    vq.state[id].single = n == 1
     vq.state[id].last = <uint16_t>prev
     vq.desc[head].flags = head_flags
     vq.num_added += <uint16_t>n
@@ -564,11 +561,10 @@ cdef inline bint more_used(const Vq* vq) noexcept nogil:
     return vq.last_used_idx != vq.used_idx
 
 
-cdef always_void detach_buf(Vq* vq, int id, site_t site) noexcept nogil:
-    """detach_buf_{split,packed}(): unmap, free the descriptors; the buffers are the driver's."""
+cdef apart_void detach_list(Vq* vq, int id, site_t site) noexcept nogil:
+    """detach_buf() of a list with a table, or with more than one part."""
     cdef DescState* st = &vq.state[id]
     cdef int i, k, n = 1
-    st.data = 0
     if vq.packed:
         vq.extra[st.last].next = <uint16_t>vq.free_head
         vq.free_head = id
@@ -598,7 +594,26 @@ cdef always_void detach_buf(Vq* vq, int id, site_t site) noexcept nogil:
         vq.free_head = id
     vq.num_free += n
     vq.in_flight -= n
-    sg_returned(vq, id, site)
+    for i in range(st.n_bufs):
+        buf_returned(vq.more_bufs[id][i] if i else st.buf, site)
+    # what comes next is about the first of them
+    M.cur_buf = st.buf if st.n_bufs else 0
+
+
+cdef always_void detach_buf(Vq* vq, int id, site_t site) noexcept nogil:
+    """detach_buf_{split,packed}(): unmap, free the descriptors; the buffers are the driver's."""
+    cdef DescState* st = &vq.state[id]
+    st.data = 0
+    if not st.single:
+        detach_list(vq, id, site)
+        return
+    vring_unmap_one(vq, vq.extra[id].addr, vq.extra[id].len, DMA_FROM_DEVICE, site)
+    vq.extra[id].next = <uint16_t>vq.free_head
+    vq.free_head = id
+    vq.num_free += 1
+    vq.in_flight -= 1
+    buf_returned(st.buf, site)
+    M.cur_buf = st.buf
 
 
 cdef uint64_t virtqueue_get_buf(Vq* vq, uint32_t* len, uint64_t* ctx, int queue,
@@ -651,7 +666,7 @@ cdef uint64_t virtqueue_get_buf(Vq* vq, uint32_t* len, uint64_t* ctx, int queue,
     return data
 
 
-cdef uint64_t virtqueue_detach_unused_buf(Vq* vq, site_t site) noexcept nogil:
+cdef always_u64 virtqueue_detach_unused_buf(Vq* vq, site_t site) noexcept nogil:
     """virtqueue_detach_unused_buf(): take back one buffer that the device never used, 0 if none."""
     cdef int i
     cdef uint64_t data
@@ -758,8 +773,31 @@ cdef always_void dev_read_desc(Out* o, const Desc* d, int queue) noexcept nogil:
     o.capacity += d.len
 
 
-cdef void dev_fetch_split(Vq* vq, int queue) noexcept nogil:
-    cdef uint16_t id, slot
+cdef always_void dev_read_single(Out* o, const Desc* d, int queue) noexcept nogil:
+    """dev_read_desc() of a buffer that has this one part and no table."""
+    if unlikely(not (d.flags & VRING_DESC_F_WRITE)):
+        violation(CHECK_S47, b"dev_read_desc:readable", b"virtqueue", queue,
+                  b"receive queue %lld has a device-readable descriptor", queue, 0, 0)
+    o.n = 1
+    o.n_parts = 1
+    o.capacity = d.len
+    o.part[0] = d[0]
+
+
+cdef apart_void dev_read_split(Vq* vq, Out* o, uint16_t slot, int queue) noexcept nogil:
+    """Read the list that begins in slot."""
+    o.n = 1
+    o.n_parts = 0
+    o.capacity = 0
+    while True:
+        dev_read_desc(o, &vq.desc[slot], queue)
+        if not (vq.desc[slot].flags & VRING_DESC_F_NEXT):
+            break
+        slot = vq.desc[slot].next
+
+
+cdef apart_void dev_fetch_split(Vq* vq, int queue) noexcept nogil:
+    cdef uint16_t id
     cdef Out* o
     if unlikely(<uint16_t>(vq.avail_idx - vq.dev_avail_idx) > vq.num):
         violation(CHECK_S47, b"dev_fetch_split:avail_idx", b"virtqueue", queue,
@@ -771,15 +809,10 @@ cdef void dev_fetch_split(Vq* vq, int queue) noexcept nogil:
             violation(CHECK_S47, b"dev_fetch_split:too_many", b"virtqueue", queue,
                       b"more buffers available than the ring of %lld can hold", vq.num, 0, 0)
         o = &vq.held[id]
-        o.n = 1
-        o.n_parts = 0
-        o.capacity = 0
-        slot = id
-        while True:
-            dev_read_desc(o, &vq.desc[slot], queue)
-            if not (vq.desc[slot].flags & VRING_DESC_F_NEXT):
-                break
-            slot = vq.desc[slot].next
+        if vq.desc[id].flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT):
+            dev_read_split(vq, o, id, queue)
+        else:
+            dev_read_single(o, &vq.desc[id], queue)
         vq.out[vq.n_out] = id
         vq.n_out += 1
         vq.dev_avail_idx += 1
@@ -787,7 +820,33 @@ cdef void dev_fetch_split(Vq* vq, int queue) noexcept nogil:
     vq.avail_event = vq.dev_avail_idx
 
 
-cdef void dev_fetch_packed(Vq* vq, int queue) noexcept nogil:
+cdef apart_int dev_read_packed(Vq* vq, Out* o, uint16_t head, bint wrap, int queue) noexcept nogil:
+    """Read the list that begins in slot `head`; returns its last slot."""
+    cdef uint16_t slot = head, flags = vq.desc[head].flags
+    o.n = 1
+    o.n_parts = 0
+    o.capacity = 0
+    while True:
+        dev_read_desc(o, &vq.desc[slot], queue)
+        if not (flags & VRING_DESC_F_NEXT):
+            return slot
+        slot += 1
+        if slot >= vq.num:
+            slot = 0
+            wrap = not wrap
+        flags = vq.desc[slot].flags
+        o.n += 1
+        if unlikely(o.n > vq.num):
+            violation(CHECK_S47, b"dev_fetch_packed:long_list", b"virtqueue", queue,
+                      b"descriptor list longer than the ring of %lld", vq.num, 0, 0)
+        if unlikely(((flags & PACKED_AVAIL) != 0) != wrap
+                    or ((flags & PACKED_USED) != 0) == wrap):
+            violation(CHECK_S47, b"dev_fetch_packed:half_list", b"virtqueue", queue,
+                      b"list at slot %lld is available, its descriptor in slot %lld is not",
+                      head, slot, 0)
+
+
+cdef apart_void dev_fetch_packed(Vq* vq, int queue) noexcept nogil:
     cdef uint16_t head, slot, id, flags
     cdef bint wrap
     cdef Out o
@@ -802,27 +861,10 @@ cdef void dev_fetch_packed(Vq* vq, int queue) noexcept nogil:
         if unlikely(vq.n_out >= vq.num):
             violation(CHECK_S47, b"dev_fetch_packed:too_many", b"virtqueue", queue,
                       b"more buffers available than the ring of %lld can hold", vq.num, 0, 0)
-        o.n = 1
-        o.n_parts = 0
-        o.capacity = 0
-        while True:
-            dev_read_desc(&o, &vq.desc[slot], queue)
-            if not (flags & VRING_DESC_F_NEXT):
-                break
-            slot += 1
-            if slot >= vq.num:
-                slot = 0
-                wrap = not wrap
-            flags = vq.desc[slot].flags
-            o.n += 1
-            if unlikely(o.n > vq.num):
-                violation(CHECK_S47, b"dev_fetch_packed:long_list", b"virtqueue", queue,
-                          b"descriptor list longer than the ring of %lld", vq.num, 0, 0)
-            if unlikely(((flags & PACKED_AVAIL) != 0) != wrap
-                        or ((flags & PACKED_USED) != 0) == wrap):
-                violation(CHECK_S47, b"dev_fetch_packed:half_list", b"virtqueue", queue,
-                          b"list at slot %lld is available, its descriptor in slot %lld is not",
-                          head, slot, 0)
+        if flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT):
+            slot = <uint16_t>dev_read_packed(vq, &o, head, wrap, queue)
+        else:
+            dev_read_single(&o, &vq.desc[slot], queue)
         id = vq.desc[slot].next
         if unlikely(id >= vq.num or vq.state[id].data == 0 or vq.state[id].num != o.n
                     or vq.added == vq.fetched):
@@ -839,25 +881,24 @@ cdef void dev_fetch_packed(Vq* vq, int queue) noexcept nogil:
         vq.out[vq.n_out] = id
         vq.n_out += 1
         vq.fetched += o.n
-        slot += 1
+        slot = head + o.n
         if slot >= vq.num:
-            slot = 0
-            wrap = not wrap
+            slot -= <uint16_t>vq.num
+            vq.dev_avail_wrap = not wrap
         vq.dev_avail_idx = slot
-        vq.dev_avail_wrap = wrap
     if vq.event:
         if vq.device_flags != EVENT_FLAG_DISABLE:
             vq.device_flags = EVENT_FLAG_DESC
         vq.device_off_wrap = vq.dev_avail_idx | (PACKED_WRAP if vq.dev_avail_wrap else 0)
 
 
-cdef void dev_fetch(Vq* vq, int queue) noexcept nogil:
+cdef inline void dev_fetch(Vq* vq, int queue) noexcept nogil:
     """The device takes what became available. S47: only whole, well-formed, new buffers."""
     if not vq.enabled:
         return
     if vq.packed:
         dev_fetch_packed(vq, queue)
-    else:
+    elif vq.dev_avail_idx != vq.avail_idx:
         dev_fetch_split(vq, queue)
 
 
@@ -912,7 +953,11 @@ cdef void dev_use(Vq* vq, int k, uint32_t len, int origin) noexcept nogil:
     """The device returns its k-th buffer with used length `len`."""
     cdef uint16_t id = vq.out[k]
     vq.n_out -= 1
-    memmove(&vq.out[k], &vq.out[k + 1], <size_t>(vq.n_out - k) * sizeof(vq.out[0]))
+    if k:
+        memmove(&vq.out[k], &vq.out[k + 1], <size_t>(vq.n_out - k) * sizeof(vq.out[0]))
+    else:
+        # the usual one: of a constant size, so that no function is called
+        memmove(&vq.out[0], &vq.out[1], (VQ_MAX - 1) * sizeof(vq.out[0]))
     dev_used_raw(vq, id, len, vq.held[id].n, origin)
 
 

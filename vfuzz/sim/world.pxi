@@ -38,6 +38,7 @@ cdef extern from *:
     #endif
     #define always_void __attribute__((always_inline)) void
     #define always_int __attribute__((always_inline)) int
+    #define always_u32 __attribute__((always_inline)) uint32_t
     #define always_u64 __attribute__((always_inline)) uint64_t
     """
     ctypedef const char* site_t
@@ -46,6 +47,7 @@ cdef extern from *:
     ctypedef int apart_int
     ctypedef void always_void
     ctypedef int always_int
+    ctypedef uint32_t always_u32
     ctypedef uint64_t always_u64
     bint likely(bint condition) nogil
     bint unlikely(bint condition) nogil

@@ -97,13 +97,16 @@ cdef inline bint dev_may_use(int q) noexcept nogil:
 
 cdef inline int dev_queue(uint32_t q) noexcept nogil:
     """The queue that an op's argument means: a conforming device keeps to those in use."""
+    cdef uint32_t n
     if vi.max_queue_pairs == 0:
         return 0
-    return <int>(q % <uint32_t>(vi.curr_queue_pairs if J.conforming else vi.max_queue_pairs))
+    n = <uint32_t>(vi.curr_queue_pairs if J.conforming else vi.max_queue_pairs)
+    # a division takes longer than the rest of many an op
+    return <int>(q if q < n else q % n)
 
 
-cdef void dev_complete(int q, int k, uint32_t used, uint32_t written, int origin,
-                       site_t site) noexcept nogil:
+cdef always_void dev_complete(int q, int k, uint32_t used, uint32_t written, int origin,
+                              site_t site) noexcept nogil:
     """Write `written` bytes of `origin` into the k-th held buffer of queue q, use it as `used`."""
     cdef Vq* vq = &V_vqs[q]
     cdef Origin* o = &J_origins[origin]
@@ -120,9 +123,9 @@ cdef void dev_interrupt(int q) noexcept nogil:
         vring_interrupt(q)
 
 
-cdef bint dev_packet_out(int q, uint32_t size, uint32_t flags, uint8_t gso_type, uint32_t gso_size,
-                         uint32_t csum_start, uint32_t csum_offset,
-                         uint32_t hash_report) noexcept nogil:
+cdef always_int dev_packet_out(int q, uint32_t size, uint32_t flags, uint8_t gso_type,
+                               uint32_t gso_size, uint32_t csum_start, uint32_t csum_offset,
+                               uint32_t hash_report) noexcept nogil:
     """Deliver one packet over as many buffers as it needs; False if they are not there.
 
     Without MRG_RXBUF a packet has one buffer; a hostile device then claims more than it holds.
@@ -159,13 +162,12 @@ cdef bint dev_packet_out(int q, uint32_t size, uint32_t flags, uint8_t gso_type,
         if i == 0:
             hdr_write(J_origins[o].hdr, flags, gso_type, gso_size, csum_start, csum_offset, n,
                       hash_report, o)
-        cap = dev_capacity(vq, 0)
+        cap = min(dev_capacity(vq, 0), left)
         if vi.mergeable_rx_bufs:
-            cap = min(cap, left)
             left -= cap
-            dev_complete(q, 0, cap, cap, o, b"dev_packet_out:mergeable")
-        else:
-            dev_complete(q, 0, need, min(cap, need), o, b"dev_packet_out:single")
+            need = cap
+        dev_complete(q, 0, need, cap, o, b"dev_packet_out:mergeable" if vi.mergeable_rx_bufs
+                     else b"dev_packet_out:single")
     event(0x3000 + n)
     return True
 

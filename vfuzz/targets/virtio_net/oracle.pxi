@@ -91,7 +91,7 @@ cdef inline void hdr_copy(uint8_t* out, const uint8_t* hdr, uint32_t size) noexc
         memcpy(out, hdr, size)
 
 
-cdef void hdr_read(uint64_t addr, uint32_t size, uint8_t* out, site_t site) noexcept nogil:
+cdef always_void hdr_read(uint64_t addr, uint32_t size, uint8_t* out, site_t site) noexcept nogil:
     """The driver reads `size` bytes of a vnet header at addr. S35: a header is parsed only from a
     first buffer, unless the device itself left the driver no choice."""
     cdef int f = frame_of(addr)
@@ -149,7 +149,7 @@ cdef inline void judge_copy(int s, uint32_t whole) noexcept nogil:
                   whole, expected)
 
 
-cdef void judge_bytes(int s) noexcept nogil:
+cdef always_void judge_bytes(int s) noexcept nogil:
     """S36, S33: the skb's bytes are those of the consumed buffers, in order, nothing else."""
     cdef int n = skb_pieces(s, b"judge_bytes:pieces")
     cdef int i, k = 0
@@ -191,7 +191,7 @@ cdef void judge_bytes(int s) noexcept nogil:
                   at)
 
 
-cdef void judge_metadata(int s) noexcept nogil:
+cdef always_void judge_metadata(int s) noexcept nogil:
     """S28..S31: checksum, GSO and hash metadata describe the bytes as the header says."""
     cdef Skb* p = &K_skbs[s]
     cdef const Origin* o = &J_origins[J_consumed[0]]
@@ -271,7 +271,7 @@ cdef void judge_metadata(int s) noexcept nogil:
                   b"hash %lld though none was negotiated", p.hash, 0, 0)
 
 
-cdef void judge_delivered(ReceiveQueue* rq, int s) noexcept nogil:
+cdef apart_void judge_delivered(ReceiveQueue* rq, int s) noexcept nogil:
     """An skb is about to reach the stack."""
     cdef uint32_t memory
     J.n_delivered += 1

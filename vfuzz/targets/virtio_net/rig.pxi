@@ -66,7 +66,7 @@ cdef int64_t rig_add_recvbuf(const int64_t* a) noexcept nogil:
     cdef ReceiveQueue* rq = &vi_rq[a[0]]
     cdef Vq* vq = &V_vqs[rq.index]
     if vi.mergeable_rx_bufs:
-        return add_recvbuf_mergeable(rq, vq)
+        return add_recvbuf_mergeable(rq, vq, get_mergeable_buf_len(rq))
     return add_recvbuf_big(rq, vq) if vi.big_packets else add_recvbuf_small(rq, vq)
 
 

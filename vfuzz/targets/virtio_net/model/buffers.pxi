@@ -201,11 +201,10 @@ cdef inline uint32_t get_mergeable_buf_len(ReceiveQueue* rq) noexcept nogil:
     return skb_data_align(vi.hdr_len + <uint32_t>len)
 
 
-cdef always_int add_recvbuf_mergeable(ReceiveQueue* rq, Vq* vq) noexcept nogil:
-    """add_recvbuf_mergeable(): the next piece of the chunk; a rest too small for another (the
-    hole) is given to this one."""
+cdef always_int add_recvbuf_mergeable(ReceiveQueue* rq, Vq* vq, uint32_t len) noexcept nogil:
+    """add_recvbuf_mergeable(): the next piece of the chunk, `len` bytes as the average has it; a
+    rest too small for another (the hole) is given to this one."""
     cdef PageFrag* pf = &rq.alloc_frag
-    cdef uint32_t len = get_mergeable_buf_len(rq)
     cdef uint32_t hole
     cdef uint64_t buf, ctx
     cdef Sg sg
@@ -237,13 +236,15 @@ cdef always_int add_recvbuf_mergeable(ReceiveQueue* rq, Vq* vq) noexcept nogil:
 cdef bint try_fill_recv(ReceiveQueue* rq) noexcept nogil:
     """try_fill_recv(): add until full or refused, then kick. False: retry later (-ENOMEM only)."""
     cdef Vq* vq = &V_vqs[rq.index]
+    # a refill does not change the average
+    cdef uint32_t len = get_mergeable_buf_len(rq)
     cdef int err
     cdef bint kick, whole
     rq_check(b"try_fill_recv:rq")
     while True:
         step(b"try_fill_recv:loop")
         if vi.mergeable_rx_bufs:
-            err = add_recvbuf_mergeable(rq, vq)
+            err = add_recvbuf_mergeable(rq, vq, len)
         elif vi.big_packets:
             err = add_recvbuf_big(rq, vq)
         else:

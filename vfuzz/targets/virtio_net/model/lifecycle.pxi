@@ -344,14 +344,14 @@ cdef int virtnet_set_channels(int pairs) noexcept nogil:
     return virtnet_set_queues(pairs)
 
 
-cdef void rq_free_unused_buf(ReceiveQueue* rq, uint64_t token) noexcept nogil:
+cdef always_void rq_free_unused_buf(ReceiveQueue* rq, uint64_t token) noexcept nogil:
     """virtnet_rq_free_unused_buf() / virtnet_rq_unmap_free_buf()."""
     if rq.do_dma and (not vi.big_packets or vi.mergeable_rx_bufs or quirk(QUIRK_B18)):
         virtnet_rq_unmap(rq, token, 0)
     if vi.big_packets and not vi.mergeable_rx_bufs:
         give_pages(rq, page_of_token(token, b"rq_free_unused_buf:page"))
     else:
-        put_buf(addr_of_token(token, b"rq_free_unused_buf:token"), b"rq_free_unused_buf:put")
+        put_buf_here(addr_of_token(token, b"rq_free_unused_buf:token"), b"rq_free_unused_buf:put")
 
 
 cdef int virtqueue_resize(int q, uint32_t num) noexcept nogil:

@@ -116,8 +116,8 @@ cdef int page_to_skb(ReceiveQueue* rq, int page, uint32_t offset, uint32_t len,
 
 # ---- receive_small() ---------------------------------------------------------------------------
 
-cdef int receive_small(ReceiveQueue* rq, uint64_t token, uint32_t len,
-                       RqStats* stats) noexcept nogil:
+cdef always_int receive_small(ReceiveQueue* rq, uint64_t token, uint32_t len,
+                              RqStats* stats) noexcept nogil:
     """receive_small() without XDP: the skb's head is the buffer itself."""
     cdef uint64_t buf = addr_of_token(token, b"receive_small:token")
     cdef uint32_t headroom = vi.hdr_len + VIRTNET_RX_PAD
@@ -143,8 +143,8 @@ cdef int receive_small(ReceiveQueue* rq, uint64_t token, uint32_t len,
 
 # ---- receive_big() -----------------------------------------------------------------------------
 
-cdef int receive_big(ReceiveQueue* rq, uint64_t token, uint32_t len,
-                     RqStats* stats) noexcept nogil:
+cdef always_int receive_big(ReceiveQueue* rq, uint64_t token, uint32_t len,
+                            RqStats* stats) noexcept nogil:
     """receive_big(): the used length must fit what add_recvbuf_big() posted."""
     cdef int page = page_of_token(token, b"receive_big:token")
     cdef uint32_t max_len = ((<uint32_t>vi.big_packets_num_skbfrags + 1) * PAGE_SIZE
@@ -164,8 +164,8 @@ cdef int receive_big(ReceiveQueue* rq, uint64_t token, uint32_t len,
 
 # ---- receive_mergeable() -----------------------------------------------------------------------
 
-cdef uint64_t rq_get_buf(ReceiveQueue* rq, uint32_t* len, uint64_t* ctx,
-                         site_t site) noexcept nogil:
+cdef always_u64 rq_get_buf(ReceiveQueue* rq, uint32_t* len, uint64_t* ctx,
+                           site_t site) noexcept nogil:
     """virtnet_rq_get_buf(): the next used buffer; a premapped one is synced or unmapped."""
     cdef uint64_t token = virtqueue_get_buf(&V_vqs[rq.index], len, ctx, rq.index, site)
     if token and rq.do_dma and (not vi.big_packets or vi.mergeable_rx_bufs or quirk(QUIRK_B18)):
@@ -224,8 +224,8 @@ cdef int append_frag(int head, int curr, uint64_t buf, uint32_t len,
     return curr
 
 
-cdef int receive_mergeable(ReceiveQueue* rq, uint64_t token, uint64_t ctx, uint32_t len,
-                           RqStats* stats) noexcept nogil:
+cdef always_int receive_mergeable(ReceiveQueue* rq, uint64_t token, uint64_t ctx, uint32_t len,
+                                  RqStats* stats) noexcept nogil:
     """receive_mergeable() without a program: head from the first buffer, the rest appended."""
     cdef uint64_t buf = addr_of_token(token, b"receive_mergeable:token")
     cdef uint32_t truesize = mergeable_ctx_to_truesize(ctx)
@@ -381,7 +381,7 @@ cdef void virtio_skb_set_hash(Skb* p, const uint8_t* hdr) noexcept nogil:
         p.hash_type = PKT_HASH_TYPE_NONE
 
 
-cdef void virtnet_receive_done(ReceiveQueue* rq, int s, uint8_t flags) noexcept nogil:
+cdef always_void virtnet_receive_done(ReceiveQueue* rq, int s, uint8_t flags) noexcept nogil:
     """virtnet_receive_done(); in linux-6.1 the tail of receive_buf(). Metadata, then the stack."""
     cdef Skb* p = skb_get(s, b"virtnet_receive_done:skb")
     cdef uint8_t hdr[20]

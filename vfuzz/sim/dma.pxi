@@ -129,28 +129,31 @@ cdef void dma_sync_for_cpu(uint64_t dma, uint32_t offset, uint32_t size, uint32_
                  site)
 
 
-cdef uint64_t dma_resolve(uint64_t dma, uint32_t size, bint write, site_t site) noexcept nogil:
+cdef uint64_t map_resolve(uint64_t dma, uint32_t size, bint write, site_t site) noexcept nogil:
+    """dma_resolve() as far as the mapping goes."""
+    cdef int m = map_of(dma)
+    cdef uint32_t offset = <uint32_t>(dma & ((1 << IOVA_SHIFT) - 1))
+    if unlikely(m <= 0 or m >= D.n_maps or not D_maps[m].live):
+        violation(CHECK_S24, site, b"mapping", m,
+                  b"device access through mapping %lld, which is not live", m, 0, 0)
+    if unlikely(offset + size > D_maps[m].len):
+        violation(CHECK_S6, site, b"mapping", m,
+                  b"posted [%lld, %lld) lies outside the mapped %lld bytes", offset,
+                  offset + size, D_maps[m].len)
+    if unlikely(write and D_maps[m].direction != DMA_FROM_DEVICE):
+        violation(CHECK_S24, site, b"mapping", m,
+                  b"device write through mapping %lld, which is read-only", m, 0, 0)
+    return D_maps[m].addr + offset
+
+
+cdef always_u64 dma_resolve(uint64_t dma, uint32_t size, bint write, site_t site) noexcept nogil:
     """The device touches [dma, dma+size): the CPU address it reaches.
 
     S24: only through a live mapping; S6: inside it; S1: live memory.
     """
-    cdef int m
-    cdef uint32_t offset
     cdef uint64_t addr = dma
     if dma & DMA_IOVA:
-        m = map_of(dma)
-        offset = <uint32_t>(dma & ((1 << IOVA_SHIFT) - 1))
-        if unlikely(m <= 0 or m >= D.n_maps or not D_maps[m].live):
-            violation(CHECK_S24, site, b"mapping", m,
-                      b"device access through mapping %lld, which is not live", m, 0, 0)
-        if unlikely(offset + size > D_maps[m].len):
-            violation(CHECK_S6, site, b"mapping", m,
-                      b"posted [%lld, %lld) lies outside the mapped %lld bytes", offset,
-                      offset + size, D_maps[m].len)
-        if unlikely(write and D_maps[m].direction != DMA_FROM_DEVICE):
-            violation(CHECK_S24, site, b"mapping", m,
-                      b"device write through mapping %lld, which is read-only", m, 0, 0)
-        addr = D_maps[m].addr + offset
+        addr = map_resolve(dma, size, write, site)
     check_live(frame_of(addr), site)
     if unlikely(offset_of(addr) + size > M_frames[frame_of(addr)].size):
         violation(CHECK_S6, site, frame_kind(frame_of(addr)), frame_of(addr),

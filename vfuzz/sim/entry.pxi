@@ -60,21 +60,26 @@ cdef object _on_violation = None
 cdef object _on_pulse = None
 
 
+cdef apart_void run_ops() noexcept nogil:
+    """Run P from boot to shutdown. Not where setjmp() is: there nothing can be inlined well."""
+    cdef int i
+    world_begin_op(-1, NULL)
+    target_boot()
+    for i in range(P.n_ops):
+        world_begin_op(i, &P.ops[i])
+        target_op(&P.ops[i])
+        target_after_op()
+    world_begin_op(P.n_ops, NULL)
+    target_shutdown()
+
+
 cdef int run_program(const uint8_t* data, size_t size, int era, uint64_t quirks_lo,
                      uint64_t quirks_hi, bint trace) noexcept nogil:
     """bytes -> verdict: 1 if a check was violated (details in W), else 0. The whole way is C."""
-    cdef int i
     vf_decode(SCHEMA_C, data, size, &P)
     world_reset(era, quirks_lo, quirks_hi, trace)
     if setjmp(W_env) == 0:
-        world_begin_op(-1, NULL)
-        target_boot()
-        for i in range(P.n_ops):
-            world_begin_op(i, &P.ops[i])
-            target_op(&P.ops[i])
-            target_after_op()
-        world_begin_op(P.n_ops, NULL)
-        target_shutdown()
+        run_ops()
     return W.bad
 
 

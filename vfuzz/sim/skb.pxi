@@ -114,7 +114,7 @@ cdef int skb_new(uint64_t head, uint32_t size, site_t site) noexcept nogil:
     return s
 
 
-cdef int build_skb(uint64_t head, uint32_t frag_size, site_t site) noexcept nogil:
+cdef always_int build_skb(uint64_t head, uint32_t frag_size, site_t site) noexcept nogil:
     """build_skb(): an skb whose head is received memory. A fault site (alloc); 0 on failure.
 
     S10: head..end inside one buffer. The driver's page reference becomes the skb's.
@@ -214,8 +214,8 @@ cdef always_void skb_frag_own(int s, int page, uint32_t offset, uint32_t size, b
             M_bufs[b].owner = s
 
 
-cdef void skb_add_rx_frag(int s, int i, int page, uint32_t offset, uint32_t size,
-                          uint32_t truesize, site_t site) noexcept nogil:
+cdef always_void skb_add_rx_frag(int s, int i, int page, uint32_t offset, uint32_t size,
+                                 uint32_t truesize, site_t site) noexcept nogil:
     """skb_add_rx_frag(): fragment number i. S13: the array has MAX_SKB_FRAGS places."""
     cdef Skb* p = skb_get(s, site)
     if unlikely(i >= MAX_SKB_FRAGS or i < 0):
@@ -249,7 +249,7 @@ cdef void skb_coalesce_rx_frag(int s, int i, uint32_t offset, uint32_t size, uin
     p.truesize += truesize
 
 
-cdef inline void skb_frag_unref(Skb* p, int i, site_t site) noexcept nogil:
+cdef always_void skb_frag_unref(Skb* p, int i, site_t site) noexcept nogil:
     cdef int page = p.frags[i].page
     check_live(page, site)
     bufs_drop_range(page, p.frags[i].offset, p.frags[i].offset + max(p.frags[i].size, <uint32_t>1),
@@ -257,7 +257,7 @@ cdef inline void skb_frag_unref(Skb* p, int i, site_t site) noexcept nogil:
     put_live_page(page, H_SKB, site)
 
 
-cdef void skb_free_head(Skb* p, site_t site) noexcept nogil:
+cdef always_void skb_free_head(Skb* p, site_t site) noexcept nogil:
     cdef int f = frame_of(p.head)
     cdef int b
     check_live(f, site)
@@ -268,7 +268,7 @@ cdef void skb_free_head(Skb* p, site_t site) noexcept nogil:
     put_live_page(f, H_SKB, site)
 
 
-cdef void kfree_skb(int s, site_t site) noexcept nogil:
+cdef apart_void kfree_skb(int s, site_t site) noexcept nogil:
     """kfree_skb(): of NULL nothing. S3: freed once."""
     cdef Skb* p
     cdef int i, next, list = 0

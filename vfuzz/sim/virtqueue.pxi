@@ -616,8 +616,8 @@ cdef always_void detach_buf(Vq* vq, int id, site_t site) noexcept nogil:
     M.cur_buf = st.buf
 
 
-cdef uint64_t virtqueue_get_buf(Vq* vq, uint32_t* len, uint64_t* ctx, int queue,
-                                site_t site) noexcept nogil:
+cdef always_u64 virtqueue_get_buf(Vq* vq, uint32_t* len, uint64_t* ctx, int queue,
+                                  site_t site) noexcept nogil:
     """virtqueue_get_buf_ctx(): the next used buffer's token, 0 if none. A used id that is out of
     range or not in flight breaks the ring."""
     cdef int id
@@ -757,6 +757,11 @@ cdef apart_void dev_read_table(Out* o, const Desc* d, int queue) noexcept nogil:
         o.capacity += o.part[i].len
 
 
+cdef cold_void dev_read_only(int queue) noexcept nogil:
+    violation(CHECK_S47, b"dev_read_desc:readable", b"virtqueue", queue,
+              b"receive queue %lld has a device-readable descriptor", queue, 0, 0)
+
+
 cdef always_void dev_read_desc(Out* o, const Desc* d, int queue) noexcept nogil:
     """Append one ring descriptor to what the device knows of a buffer."""
     if d.flags & VRING_DESC_F_INDIRECT:
@@ -766,8 +771,7 @@ cdef always_void dev_read_desc(Out* o, const Desc* d, int queue) noexcept nogil:
         violation(CHECK_S47, b"dev_read_desc:parts", b"virtqueue", queue,
                   b"descriptor list of more than %lld parts", SG_MAX, 0, 0)
     if unlikely(not (d.flags & VRING_DESC_F_WRITE)):
-        violation(CHECK_S47, b"dev_read_desc:readable", b"virtqueue", queue,
-                  b"receive queue %lld has a device-readable descriptor", queue, 0, 0)
+        dev_read_only(queue)
     o.part[o.n_parts] = d[0]
     o.n_parts += 1
     o.capacity += d.len
@@ -776,8 +780,7 @@ cdef always_void dev_read_desc(Out* o, const Desc* d, int queue) noexcept nogil:
 cdef always_void dev_read_single(Out* o, const Desc* d, int queue) noexcept nogil:
     """dev_read_desc() of a buffer that has this one part and no table."""
     if unlikely(not (d.flags & VRING_DESC_F_WRITE)):
-        violation(CHECK_S47, b"dev_read_desc:readable", b"virtqueue", queue,
-                  b"receive queue %lld has a device-readable descriptor", queue, 0, 0)
+        dev_read_only(queue)
     o.n = 1
     o.n_parts = 1
     o.capacity = d.len

@@ -194,7 +194,7 @@ cdef apart_void stall_check() noexcept nogil:
                       i, 0, 0)
 
 
-cdef void obs_queue(int i) noexcept nogil:
+cdef cold_void obs_queue(int i) noexcept nogil:
     """What ethtool -S and the ring itself say of queue i."""
     obs(b"rx0_num_free" if i == 0 else b"rx1_num_free" if i == 1 else b"rx2_num_free",
         V_vqs[i].num_free)
@@ -204,7 +204,7 @@ cdef void obs_queue(int i) noexcept nogil:
     obs(b"rx0_drops" if i == 0 else b"rx1_drops" if i == 1 else b"rx2_drops", vi_rq[i].stats.drops)
 
 
-cdef void target_after_op() noexcept nogil:
+cdef always_void target_after_op() noexcept nogil:
     cdef int i
     cdef bint empty = False
     books_check(b"target_after_op:books")

@@ -28,7 +28,7 @@ cdef void give_pages(ReceiveQueue* rq, int page) noexcept nogil:
     rq.pages = page
 
 
-cdef int get_a_page(ReceiveQueue* rq) noexcept nogil:
+cdef always_int get_a_page(ReceiveQueue* rq) noexcept nogil:
     """get_a_page(): from the page list, else a fresh one; 0 on failure."""
     cdef int page = rq.pages
     if page:
@@ -36,7 +36,12 @@ cdef int get_a_page(ReceiveQueue* rq) noexcept nogil:
         M_frames[page].private = 0
         move_live_ref(page, H_LIST, H_DRV, b"get_a_page:take")
         return page
-    page = alloc_pages(0, H_DRV, b"get_a_page:alloc")
+    return get_new_page()
+
+
+cdef apart_int get_new_page() noexcept nogil:
+    """get_a_page() where the list is empty."""
+    cdef int page = alloc_pages(0, H_DRV, b"get_a_page:alloc")
     if page and buf_new(page, 0, PAGE_SIZE, b"get_a_page:buf") == 0:
         put_page(page, H_DRV, b"get_a_page:exhausted")
         return 0

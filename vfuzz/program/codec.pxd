@@ -125,13 +125,12 @@ cdef inline void vf_decode_op(const vf_schema* s, const uint8_t* rec, vf_op* o) 
     cdef uint8_t prop = rec[1]
     if kind >= s.n_ops:
         kind %= s.n_ops
-    if (prop & 31) == 0:
-        prop = 0
+    memset(o, 0, sizeof(vf_op))
     o.kind = <uint8_t>kind
-    o.fail_nth = prop & 31
-    o.fail_class = (prop >> 5) & 3
-    o.fail_all = prop >> 7
-    memset(o.arg, 0, sizeof(o.arg))
+    if prop & 31:
+        o.fail_nth = prop & 31
+        o.fail_class = (prop >> 5) & 3
+        o.fail_all = prop >> 7
     vf_decode_args(&s.ops[kind], rec, o.arg)
 
 

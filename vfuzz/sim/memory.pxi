@@ -313,6 +313,12 @@ cdef inline int extent_new(uint32_t start, uint32_t end, int origin, uint32_t at
 
 cdef apart_void extent_write(int f, uint32_t start, uint32_t end, int origin, uint32_t at,
                              bint unsynced, site_t site) noexcept nogil:
+    """extent_write_here() for those who seldom call it."""
+    extent_write_here(f, start, end, origin, at, unsynced, site)
+
+
+cdef always_void extent_write_here(int f, uint32_t start, uint32_t end, int origin, uint32_t at,
+                                   bint unsynced, site_t site) noexcept nogil:
     """Record that `origin` wrote its bytes from `at` on to [start, end) of frame f.
 
     What lay there before is trimmed, split or dropped.
@@ -602,11 +608,11 @@ cdef cold_void write_outside(int f, int b, uint32_t offset, uint32_t size,
               offset + size, M_bufs[b].a_end)
 
 
-cdef inline void cpu_write(uint64_t addr, uint32_t size, site_t site) noexcept nogil:
+cdef apart_void cpu_write(uint64_t addr, uint32_t size, site_t site) noexcept nogil:
     """CPU write of [addr, addr+size)."""
     cdef uint32_t offset = offset_of(addr)
     check_write(addr, size, site)
-    extent_write(frame_of(addr), offset, offset + size, ORIGIN_CPU, 0, False, site)
+    extent_write_here(frame_of(addr), offset, offset + size, ORIGIN_CPU, 0, False, site)
 
 
 cdef always_void check_write(uint64_t addr, uint32_t size, site_t site) noexcept nogil:
@@ -716,8 +722,8 @@ cdef void cpu_copy(uint64_t target, uint64_t source, uint32_t size, site_t site)
     x = extent_at(f, offset)
     if likely(x != 0 and M_extents[x].start <= offset and offset + size <= M_extents[x].end):
         # mostly all of it is one write
-        extent_write(g, to, to + size, M_extents[x].origin,
-                     M_extents[x].at + (offset - M_extents[x].start), False, site)
+        extent_write_here(g, to, to + size, M_extents[x].origin,
+                          M_extents[x].at + (offset - M_extents[x].start), False, site)
         return
     extent_write(g, to, to + size, ORIGIN_CPU, 0, False, site)
     # the target's extents may have been the current ones

@@ -97,7 +97,7 @@ cdef int64_t rig_steps(const int64_t* a) noexcept nogil:
     cdef int64_t i
     for i in range(a[0]):
         step(X_SITE)
-    return W.steps_op
+    return steps_op()
 
 
 cdef int64_t rig_next_op(const int64_t* a) noexcept nogil:
@@ -256,7 +256,7 @@ cdef int rig_run(const vf_program* program, int era, uint64_t quirks_lo, uint64_
                 target_after_op()
             first = program.n_ops
         if keep:
-            W.steps_op = 0
+            W.steps_left = STEPS_OP_MAX
         else:
             world_begin_op(first, NULL)
         for i in range(X.n):

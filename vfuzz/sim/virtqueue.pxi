@@ -668,9 +668,9 @@ cdef always_u64 virtqueue_get_buf(Vq* vq, uint32_t* len, uint64_t* ctx, int queu
 
 cdef always_u64 virtqueue_detach_unused_buf(Vq* vq, site_t site) noexcept nogil:
     """virtqueue_detach_unused_buf(): take back one buffer that the device never used, 0 if none."""
-    cdef int i
+    cdef int i, num = vq.num
     cdef uint64_t data
-    for i in range(vq.unused_from, vq.num):
+    for i in range(vq.unused_from, num):
         if vq.state[i].data:
             vq.unused_from = i + 1
             data = vq.state[i].data
@@ -910,22 +910,39 @@ cdef inline uint32_t dev_capacity(const Vq* vq, int k) noexcept nogil:
     return vq.held[vq.out[k]].capacity
 
 
-cdef uint32_t dev_write(Vq* vq, int k, uint32_t size, int origin, site_t site) noexcept nogil:
-    """The device writes the first `size` bytes of `origin` into its k-th buffer, part by part
-    through its DMA addresses; returns how many fitted."""
-    cdef const Out* o = &vq.held[vq.out[k]]
+cdef always_void dev_write_part(const Desc* d, uint32_t n, int origin, uint32_t at,
+                                site_t site) noexcept nogil:
+    """The device writes n bytes of `origin`, from `at` on, through one DMA address."""
+    cdef uint64_t addr = dma_resolve(d.addr, n, True, site)
+    extent_write_here(frame_of(addr), offset_of(addr), offset_of(addr) + n, origin, at, M.bounce,
+                      site)
+
+
+cdef uint32_t dev_write_parts(const Out* o, uint32_t size, int origin,
+                              site_t site) noexcept nogil:
+    """dev_write() to more than one part."""
     cdef uint32_t done = 0, n
-    cdef uint64_t addr
     cdef int i
     for i in range(o.n_parts):
         if done >= size:
             break
         n = min(o.part[i].len, size - done)
-        addr = dma_resolve(o.part[i].addr, n, True, site)
-        extent_write(frame_of(addr), offset_of(addr), offset_of(addr) + n, origin, done,
-                     M.bounce, site)
+        dev_write_part(&o.part[i], n, origin, done, site)
         done += n
     return done
+
+
+cdef always_u32 dev_write(Vq* vq, int k, uint32_t size, int origin, site_t site) noexcept nogil:
+    """The device writes the first `size` bytes of `origin` into its k-th buffer, part by part
+    through its DMA addresses; returns how many fitted."""
+    cdef const Out* o = &vq.held[vq.out[k]]
+    if o.n_parts != 1:
+        return dev_write_parts(o, size, origin, site)
+    if size == 0:
+        return 0
+    size = min(size, o.part[0].len)
+    dev_write_part(&o.part[0], size, origin, 0, site)
+    return size
 
 
 cdef void dev_used_raw(Vq* vq, uint32_t id, uint32_t len, int n, int origin) noexcept nogil:

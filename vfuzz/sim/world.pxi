@@ -92,8 +92,8 @@ cdef struct World:
     int bad_op
     # where the run is
     int op                      # index of the running op; -1 boot, n_ops shutdown
-    uint32_t steps_op
-    uint32_t steps_total
+    int32_t steps_left          # of STEPS_OP_MAX, in this op
+    uint32_t steps_total        # in the ops before
     # fault injection of the running op, from its fail() property
     uint8_t fail_nth
     uint8_t fail_class
@@ -205,24 +205,29 @@ cdef inline bint fault(int cls, site_t site) noexcept nogil:
     return fault_slow(cls, site)
 
 
+cdef inline uint32_t steps_op() noexcept nogil:
+    """Steps that the running op made so far."""
+    return <uint32_t>(STEPS_OP_MAX - W.steps_left)
+
+
 cdef cold_void hang(site_t site) noexcept nogil:
     violation(CHECK_HANG, site, b"op", W.op, b"made %lld steps in this op, %lld in the program",
-              W.steps_op, W.steps_total, 0)
+              steps_op(), W.steps_total + steps_op(), 0)
 
 
 cdef inline void step(site_t site) noexcept nogil:
     """One iteration of a loop whose length an input controls: a hang is CHECK_HANG."""
-    W.steps_op += 1
-    if unlikely(W.steps_op > STEPS_OP_MAX):
-        W.steps_total += W.steps_op
+    # counted down: so it is one instruction and a branch, in hundreds of places a program
+    W.steps_left -= 1
+    if unlikely(W.steps_left < 0):
         hang(site)
 
 
 cdef inline void world_begin_op(int index, const vf_op* op) noexcept nogil:
     """Enter op `index`; op NULL outside of any op (boot, shutdown): no faults there."""
     W.op = index
-    W.steps_total += W.steps_op
-    W.steps_op = 0
+    W.steps_total += steps_op()
+    W.steps_left = STEPS_OP_MAX
     W.fault_seen = 0
     W.faults_fired = 0
     W.fail_nth = 0
@@ -242,7 +247,7 @@ cdef inline void world_reset(int era, uint64_t quirks_lo, uint64_t quirks_hi,
     W.quirks[1] = quirks_hi
     W.bad = False
     W.op = -1
-    W.steps_op = 0
+    W.steps_left = STEPS_OP_MAX
     W.steps_total = 0
     W.fail_nth = 0
     W.faults_fired = 0

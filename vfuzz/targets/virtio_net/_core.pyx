@@ -123,7 +123,7 @@ cdef void target_boot() noexcept nogil:
     target_after_op()
 
 
-cdef void target_op(const vf_op* op) noexcept nogil:
+cdef always_void target_op(const vf_op* op) noexcept nogil:
     cdef int kind = op.kind
     race_begin(0, 0)
     if frozen and kind != OP_RESTORE and kind != OP_CONSUME:

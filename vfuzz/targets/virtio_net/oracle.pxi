@@ -306,8 +306,8 @@ cdef void packet_taken(ReceiveQueue* rq) noexcept nogil:
         k.visible = V_vqs[rq.index].published
 
 
-cdef void packet_end(ReceiveQueue* rq, const RqStats* was, const RqStats* now, uint64_t len_errors,
-                     uint64_t frame_errors) noexcept nogil:
+cdef always_void packet_end(ReceiveQueue* rq, const RqStats* was, const RqStats* now,
+                            uint64_t len_errors, uint64_t frame_errors) noexcept nogil:
     """receive_buf() is done with one packet: S34 buffers eaten, S43 what was counted.
 
     was/now: the poll's statistics before and after; *_errors: how much the device's grew.

@@ -212,12 +212,16 @@ cdef inline void race_begin(int what, int at) noexcept nogil:
     R.point = 0
 
 
-cdef void preempt() noexcept nogil:
+cdef inline void preempt() noexcept nogil:
     """A point at which the running operation can be interrupted: the op's race runs here."""
-    cdef int i, what = R.what
     R.point += 1
-    if what == OPEN_RACE_NONE or R.point - 1 != R.at:
-        return
+    if unlikely(R.what != OPEN_RACE_NONE and R.point - 1 == R.at):
+        race_run()
+
+
+cdef apart_void race_run() noexcept nogil:
+    """What the op races with runs, once."""
+    cdef int i, what = R.what
     R.what = OPEN_RACE_NONE
     event(0x4300 + what * 16 + R.at)
     if what == OPEN_RACE_POLL:

@@ -10,11 +10,13 @@ include "../../sim/world.pxi"
 include "model/state.pxi"
 include "oracle.pxi"
 include "oracle_node.pxi"
+include "oracle_vduse.pxi"
 include "model/mm.pxi"
 include "model/iotlb.pxi"
 include "model/vdpa.pxi"
 include "model/vdpa_sim.pxi"
 include "model/vp_vdpa.pxi"
+include "model/va.pxi"
 include "model/iotlb_msg.pxi"
 include "model/eventfd.pxi"
 include "model/vhost_vdpa.pxi"
@@ -375,7 +377,8 @@ cdef void target_boot() noexcept nogil:
     judge_begin_op()
     vdpa_dev_add()
     if P.boot[BOOT_MEMORY] != BOOT_MEMORY_NONE:
-        mm_map(0, 64, MMAP_KIND_ANON, False,
+        mm_map(0, 64, MMAP_KIND_SHARED if P.boot[BOOT_MEMORY] == BOOT_MEMORY_SHARED else
+               MMAP_KIND_ANON, False,
                MMAP_PATTERN_SCATTERED if P.boot[BOOT_MEMORY] == BOOT_MEMORY_SCATTERED else
                MMAP_PATTERN_CONTIGUOUS, 0, 0)
     if vdpa.exists:

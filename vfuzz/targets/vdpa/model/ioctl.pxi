@@ -468,10 +468,10 @@ cdef int before_vring_ioctl(int cmd, uint32_t q) noexcept nogil:
         if r:
             return r
         if is_packed(vq):
-            vq.last_avail_idx = state.last_avail_idx | <uint16_t>(state.last_avail_counter << 15)
-            vq.last_used_idx = state.last_used_idx | <uint16_t>(state.last_used_counter << 15)
+            vq.last_avail_idx = state.avail >> 1 | <uint16_t>(state.avail << 15)
+            vq.last_used_idx = state.used >> 1 | <uint16_t>(state.used << 15)
         else:
-            vq.last_avail_idx = state.avail_index
+            vq.last_avail_idx = state.avail
     elif cmd == CMD_SET_VRING_CALL and vq.call_ctx and not quirk(QUIRK_A20):
         # 02e9e9366fef: the bypass kept an eventfd that was gone
         if ops_get_status() & VIRTIO_CONFIG_S_DRIVER_OK:
@@ -500,12 +500,10 @@ cdef int after_vring_ioctl(int cmd, uint32_t q) noexcept nogil:
             return -EINVAL
         memset(&state, 0, sizeof(state))
         if is_packed(vq):
-            state.last_avail_idx = vq.last_avail_idx & 0x7fff
-            state.last_avail_counter = vq.last_avail_idx >> 15
-            state.last_used_idx = vq.last_used_idx & 0x7fff
-            state.last_used_counter = vq.last_used_idx >> 15
+            state.avail = <uint16_t>(vq.last_avail_idx << 1) | vq.last_avail_idx >> 15
+            state.used = <uint16_t>(vq.last_used_idx << 1) | vq.last_used_idx >> 15
         else:
-            state.avail_index = vq.last_avail_idx
+            state.avail = vq.last_avail_idx
         return ops_set_vq_state(q, &state)
     elif cmd == CMD_SET_VRING_CALL:
         if vq.call_ctx and not quirk(QUIRK_A20):
@@ -595,6 +593,8 @@ cdef int vhost_vdpa_unlocked_ioctl(int cmd, IoctlArg* arg) noexcept nogil:
         return vhost_vdpa_set_backend_features(arg)
     lock(L_DEV, b"vhost_vdpa_unlocked_ioctl:lock")
     r = ioctl_locked(cmd, arg)
+    if r == 0 and cmd == CMD_SET_OWNER:
+        vhost_vdpa_bind_mm()
     unlock(L_DEV, b"vhost_vdpa_unlocked_ioctl:unlock")
     return -ENOTTY if r == -ENOIOCTLCMD else r
 

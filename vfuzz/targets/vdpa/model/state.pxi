@@ -36,6 +36,7 @@ cdef enum:
     MAPS_MAX = 8192             # struct vhost_iotlb_map of all tables
     TABLE_MAX = 4096            # of one table
     AS_MAX = 128                # struct vhost_vdpa_as, never used again in a program
+    MAP_FILES_MAX = 4096        # struct vdpa_map_file
     OBJS_MAX = 1024             # other kernel objects, never used again either
     NAS_MAX = 8
     NVQS_MAX = 3
@@ -105,6 +106,10 @@ cdef enum:
     PARENT_SIM_DMA = 1          # vdpasim_config_ops: dma_map, dma_unmap
     PARENT_IOMMU = 2            # vp_vdpa_ops: neither, the platform's IOMMU maps
 
+    # whose mapping a struct vdpa_map_file belongs to
+    MAP_FILE_VHOST = 0
+    MAP_FILE_DOMAIN = 1         # of VDUSE
+
     # locks: bits of L_held
     L_NONE = 0
     L_DEV = 1                   # vhost_dev.mutex
@@ -126,13 +131,32 @@ cdef struct Obj:                # something that kmalloc() gave
     uint8_t lifetime            # O_*
     uint8_t live
 
+cdef struct Vma:                # struct vm_area_struct, as find_vma() of ours gives it
+    uint64_t start
+    uint64_t end
+    int file
+    uint32_t pgoff
+    uint8_t shared              # a file, MAP_SHARED
+
+cdef struct MapFile:            # struct vdpa_map_file
+    uint64_t offset
+    int file
+    int32_t next                # of the freed ones
+    uint8_t owner               # MAP_FILE_*
+    uint8_t live
+
+cdef struct MapFiles:
+    int n                       # used so far; record 0 is NULL
+    int32_t free                # chain of freed ones
+    int refs[2][FILES]          # by owner: references to each file
+
 cdef struct Map:                # struct vhost_iotlb_map
     uint64_t start
     uint64_t last
     uint64_t size
     uint64_t addr
     uint32_t perm
-    int32_t opaque              # struct vdpa_map_file: an object, 0 none
+    int32_t opaque              # struct vdpa_map_file, 0 none
     int32_t prev                # in the table's list, by age; 0 ends
     int32_t next
     uint8_t live
@@ -210,6 +234,7 @@ cdef struct Vdpa:               # struct vdpa_device and what its parent offers
     uint8_t has_desc_group
     uint8_t has_groups
     uint8_t has_iova_range
+    uint8_t has_bind_mm
     uint8_t keeps_maps          # a reset is not an order to forget mappings
     uint8_t has_vq_state        # get_vq_state() gives one, set_vq_state() takes any
     uint8_t has_vq_size
@@ -237,6 +262,7 @@ cdef struct VdpaSim:            # struct vdpasim
     uint64_t features
     uint8_t config[CONFIG_MAX]
     uint32_t limit              # max_iotlb_entries
+    int mm_bound                # process + 1 whose addresses the device uses, 0 none (6.4)
     int copies                  # mappings that set_map() has copied, see COPIES_MAX
     uint8_t iommu_pt[NAS_MAX]   # the table is still the identity map (6.3)
 
@@ -250,12 +276,9 @@ cdef struct VdpasimVirtqueue:   # struct vdpasim_virtqueue
     uint16_t last_avail_idx     # vring.last_avail_idx
     int iotlb                   # vring.iotlb: address space whose table it has
 
-cdef struct VqState:            # struct vdpa_vq_state: what of its union is meant, says the ring
-    uint16_t avail_index
-    uint16_t last_avail_idx
-    uint16_t last_used_idx
-    uint8_t last_avail_counter
-    uint8_t last_used_counter
+cdef struct VqState:            # struct vdpa_vq_state, a union: what is meant, says the ring
+    uint16_t avail              # split: avail_index; packed: counter in bit 0, index above
+    uint16_t used               # packed: likewise
 
 cdef struct VpVring:            # struct vp_vring and the device's queue behind it
     uint8_t cb                  # a callback is set
@@ -338,6 +361,8 @@ cdef struct Objs:
 cdef Objs O
 cdef Obj O_objs[OBJS_MAX]
 cdef uint32_t L_held
+cdef MapFiles M
+cdef MapFile M_files[MAP_FILES_MAX]
 cdef Map I_maps[MAPS_MAX]
 cdef int I_n_maps               # used so far; map 0 is NULL
 cdef int32_t I_free_maps        # chain of freed ones through next
@@ -442,6 +467,8 @@ cdef void state_reset() noexcept nogil:
     O_objs[0].kind = b"object"
     memset(O.live, 0, sizeof(O.live))
     L_held = 0
+    memset(&M, 0, sizeof(M))
+    M.n = 1
     I_n_maps = 1
     I_free_maps = 0
     A_n_as = 1

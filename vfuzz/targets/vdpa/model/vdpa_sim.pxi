@@ -41,6 +41,9 @@ cdef int vdpasim_create() noexcept nogil:
         vdpa.has_reset_map = True
         vdpa.has_resume = True
         vdpa.has_vq_size = True
+        # 6.4: the parameter use_va
+        vdpa.use_va = P.boot[BOOT_USE_VA] != 0
+        vdpa.has_bind_mm = True
         vdpa.backend_features = 1 << VHOST_BACKEND_F_ENABLE_AFTER_DRIVER_OK
     for i in range(vdpa.nas):
         # nobody else knows the tables yet
@@ -88,7 +91,7 @@ cdef void vdpasim_do_reset(uint32_t flags) noexcept nogil:
             vhost_iotlb_reset(&vdpasim_iommu[i])
             vdpasim_identity(i)
     # 9588e7fc511f: a device that was reset used to run
-    vdpasim.running = quirk(QUIRK_A56)
+    vdpasim.running = False
     unlock(L_IOMMU, b"vdpasim_do_reset:unlock")
     vdpasim.features = 0
     vdpasim.status = 0
@@ -257,13 +260,13 @@ cdef void vdpasim_set_vq_ready(uint32_t q, bint ready) noexcept nogil:
 
 cdef int vdpasim_set_vq_state(uint32_t q, const VqState* state) noexcept nogil:
     lock(L_SIM, b"vdpasim_set_vq_state:lock")
-    sim_vqs[q].last_avail_idx = state.avail_index
+    sim_vqs[q].last_avail_idx = state.avail
     unlock(L_SIM, b"vdpasim_set_vq_state:unlock")
     return 0
 
 
 cdef int vdpasim_get_vq_state(uint32_t q, VqState* state) noexcept nogil:
-    state.avail_index = sim_vqs[q].last_avail_idx
+    state.avail = sim_vqs[q].last_avail_idx
     return 0
 
 

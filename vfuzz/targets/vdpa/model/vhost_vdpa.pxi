@@ -147,6 +147,7 @@ cdef void vhost_vdpa_release() noexcept nogil:
     lock(L_DEV, b"vhost_vdpa_release:lock")
     vhost_vdpa_clean_irq()
     vhost_vdpa_reset()
+    vhost_vdpa_unbind_mm()
     vhost_vdpa_config_put()
     if quirk(QUIRK_A13):
         # 037d4305569a: only vhost's own part was cleaned up

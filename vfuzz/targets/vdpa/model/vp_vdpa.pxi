@@ -80,10 +80,9 @@ cdef int vp_vdpa_set_vq_state(uint32_t q, const VqState* state) noexcept nogil:
     if not (vp_vdpa.status & VIRTIO_CONFIG_S_FEATURES_OK) or vp_vdpa.vring[q].enable:
         return -EOPNOTSUPP
     if vp_vdpa.features & bit(VIRTIO_F_RING_PACKED):
-        if (state.last_avail_counter == 1 and state.last_avail_idx == 0
-                and state.last_used_counter == 1 and state.last_used_idx == 0):
+        if state.avail == 1 and state.used == 1:
             return 0
-    elif state.avail_index == 0:
+    elif state.avail == 0:
         return 0
     return -EOPNOTSUPP
 

@@ -29,7 +29,7 @@ QUIRKS = (
           "bda324fd037a", "", _ALL, ("V26",), "recalled"),
     Quirk("A05", "vdpa-core-iotlb-shared",
           "close frees the mappings as vhost's own: nothing is unpinned, the device not told",
-          "unverified", "", _ALL, ("V9", "V10", "V18"), "recalled"),
+          "unverified", "", _ALL, ("V9", "V10", "V13", "V18"), "recalled"),
     Quirk("A06", "vdpa-asid-unbounded",
           "any id makes an address space, also one that the device does not have", "unverified", "",
           _ALL, ("V15",), "source"),

@@ -111,7 +111,10 @@ cdef void vhost_vdpa_pa_unmap(Iotlb* iotlb, uint64_t start, uint64_t last,
 
 cdef inline void vhost_vdpa_iotlb_unmap(Iotlb* iotlb, uint64_t start, uint64_t last,
                                         uint32_t asid) noexcept nogil:
-    vhost_vdpa_pa_unmap(iotlb, start, last, asid)
+    if vdpa.use_va:
+        vhost_vdpa_va_unmap(iotlb, start, last, asid)
+    else:
+        vhost_vdpa_pa_unmap(iotlb, start, last, asid)
 
 
 cdef int vhost_vdpa_map(int a, uint64_t iova, uint64_t size, uint64_t pa, uint32_t perm,
@@ -132,7 +135,7 @@ cdef int vhost_vdpa_map(int a, uint64_t iova, uint64_t size, uint64_t pa, uint32
         return r
     judge_map()
     # 5.7 charged all pages beforehand
-    if not quirk(QUIRK_A33):
+    if not vdpa.use_va and not quirk(QUIRK_A33):
         mm.pinned_vm += <int64_t>(size >> PAGE_SHIFT)
     return 0
 
@@ -272,6 +275,8 @@ cdef int vhost_vdpa_process_iotlb_update(int a, const VhostIotlbMsg* msg) noexce
         return -EINVAL
     if vhost_iotlb_itree_first(&A_as[a].iotlb, msg.iova, last):
         return -EEXIST
+    if vdpa.use_va:
+        return vhost_vdpa_va_map(a, msg.iova, msg.size, msg.uaddr, msg.perm)
     return vhost_vdpa_pa_map(a, msg.iova, msg.size, msg.uaddr, msg.perm)
 
 

@@ -21,6 +21,7 @@ BATCH = READY + "batch_begin()\n"
 MAPPED = READY + "update()\n"
 TWO_RUNS = "boot(memory=scattered)\n" + OWNER
 DMA = "boot(parent=sim_dma)\n" + OWNER
+FILES = "boot(memory=shared, use_va=1)\n" + OWNER
 
 ENOMEM, EFAULT, EBUSY, EINVAL, EOPNOTSUPP = -12, -14, -16, -22, -95
 ACCEPTED = 72
@@ -41,6 +42,8 @@ PROGRAMS = [
     program("V4", "a third mapping that is told to a device with room for two",
             "boot(sim_entries=two, parent=sim_dma)\n" + OWNER
             + "update()\nupdate(page=1)\nupdate(page=2)\n", "two", "three"),
+    program("V6", "an UPDATE of address 0 undoes a length of 0",
+            FILES + "update(page=1)\nupdate(upage=64)\n", "upage=64", "page=9, upage=64"),
     program("V7", "page 0 is outside of the range", "boot(range=window)\n" + OWNER + "update()\n",
             "update()", "update(page=1)", quirk="A29"),
     program("V8", "two pages at the end of the space",
@@ -54,9 +57,8 @@ PROGRAMS = [
             "upage=63", "upage=62", quirk="A30"),
     program("V10", "the second of two runs is not mapped",
             TWO_RUNS + "update(npages=2) fail(map, 3)\n", "(map, 3)", "(map, 2)"),
-    program("V10", "the second of two mappings keeps its page",
-            TWO_RUNS + "update(npages=2)\ninvalidate(npages=2)\n", "invalidate(npages=2)",
-            "invalidate()", quirk="CANARY"),
+    program("V10", "a mapping that is removed keeps a page", MAPPED + "invalidate()\n",
+            "update()", "update(span=zero)", quirk="CANARY"),
     program("V12", "4 GiB and a page", READY + "update(span=over_4g)\n", "over_4g", "plain",
             quirk="A27"),
     program("V15", "the third of two spaces", READY + "batch_begin(asid=2)\n", "asid=2", "asid=1",
@@ -78,6 +80,9 @@ PROGRAMS = [
             "invalidate(npages=2)", quirk="A15"),
     program("V22", "a removal that the device refuses", MAPPED + "invalidate() fail(map, 1)\n",
             "(map, 1)", "(map, 2)"),
+    program("V29", "a file that begins behind a gap",
+            "boot(memory=none, use_va=1)\nmmap(upage=1, kind=shared)\n" + OWNER
+            + "update(npages=2)\n", "upage=1", "upage=0"),
     program("V44", "a table without its lock", READY + "update()\n", "update()", "task()",
             quirk="A35"),
     program("V44", "the mutex is still held", READY + "invalidate()\n", "invalidate()",
@@ -131,6 +136,8 @@ PARTS = [
            ("dirty", 0), spare=(1, "poke", "frame.wo", 1, 0)),
     script("V16", "an object is freed twice", ("kmalloc", "O_CALL"), ("kfree", 1), ("kfree", 1),
            spare=(2, *NOTHING)),
+    script("V16", "a file record is released twice", ("map_file_put", 1), ("map_file_put", 1),
+           spare=(1, *NOTHING), behind=FILES + "update()\n"),
     script("V32", "a step too many", ("steps", 20_001), spare=(0, "steps", 20_000)),
     script("V44", "a lock is taken twice", ("lock", "L_DEV"), ("lock", "L_DEV"),
            spare=(1, "lock", "L_SIM")),
@@ -159,6 +166,8 @@ MESSAGES = [
     said("V1", "an overlap is accepted", MAPPED, ("UPDATE", 0, 72, 4096, 1, ACCEPTED),
          ("UPDATE", 0, 72, 4096, 0, EFAULT)),
     said("V11", "pages that are not there are accepted", READY,
+         ("UPDATE", 0, 72, 4096, 1, ACCEPTED), ("UPDATE", 0, 72, 4096, 0, EFAULT)),
+    said("V11", "addresses that are nobody's are accepted", "boot(memory=none, use_va=1)\n" + OWNER,
          ("UPDATE", 0, 72, 4096, 1, ACCEPTED), ("UPDATE", 0, 72, 4096, 0, EFAULT)),
     said("V12", "no page may be locked, one is", "boot(memlock=zero)\n" + OWNER,
          ("UPDATE", 0, 72, 4096, 1, ACCEPTED), ("UPDATE", 0, 72, 4096, 0, EFAULT)),
@@ -235,6 +244,10 @@ STATES = [
            quirk="A02"),
     poked("V12", "pinned_vm is negative", READY, ("mm.pinned_vm",), -1, 0, AFTER),
     poked("V9", "a page that nobody pinned is charged", READY, ("mm.pinned_vm",), 1, 0, AFTER),
+    poked("V13", "a file with a reference too many", FILES + "update()\n", ("file.refs", 0), 2, 1,
+          AFTER),
+    poked("V18", "addresses of a process after the close", "boot(use_va=1)\n",
+          ("device.mm_bound",), 1, 0, CLOSE),
     poked("V20", "a batch that nobody began", READY, ("v.in_batch",), 1, 0, AFTER),
     poked("V23", "a batch at open", "boot()\n", ("v.in_batch",), 1, 0, ("judge_open", 0)),
     poked("V18", "an owner after the close", "boot()\n", ("v.mm",), 1, 0, CLOSE),

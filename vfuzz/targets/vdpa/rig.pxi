@@ -105,6 +105,11 @@ cdef int64_t rig_pfn(const int64_t* a) noexcept nogil:
     return pfn_to_page(<uint64_t>a[0], X_SITE)
 
 
+cdef int64_t rig_map_file_put(const int64_t* a) noexcept nogil:
+    map_file_put(<int>a[0], X_SITE)
+    return 0
+
+
 # ---- locks and objects ----
 
 cdef int64_t rig_lock(const int64_t* a) noexcept nogil:
@@ -271,6 +276,8 @@ cdef void _rig_add_memory():
     _rig_add("dirty frame", rig_dirty)
     _rig_add("live frame -> is it there", rig_live)
     _rig_add("pfn pfn -> frame", rig_pfn)
+    _rig_add("map_file_put record", rig_map_file_put)
+    _rig_field("file.refs", &M.refs[MAP_FILE_VHOST][0], sizeof(int), FILES, sizeof(int))
     _rig_field("mm.pinned_vm", &mm.pinned_vm, sizeof(mm.pinned_vm))
     _rig_field("mm.pins", &mm.pins, sizeof(mm.pins))
     _rig_field("mm.n_frames", &mm.n_frames, sizeof(mm.n_frames))
@@ -302,6 +309,7 @@ cdef void _rig_add_device():
     _rig_field("space.dirty", &A_as[0].iotlb.dirty, 1, AS_MAX, sizeof(VhostVdpaAs))
     _rig_field("device.nmaps", &vdpasim_iommu[0].nmaps, 4, NAS_MAX, sizeof(Iotlb))
     _rig_field("device.dirty", &vdpasim_iommu[0].dirty, 1, NAS_MAX, sizeof(Iotlb))
+    _rig_field("device.mm_bound", &vdpasim.mm_bound, sizeof(int))
     _rig_field("v.in_batch", &v.in_batch, 1)
     _rig_field("v.batch_asid", &v.batch_asid, 4)
     _rig_field("v.mm", &v.mm, sizeof(v.mm))
@@ -335,8 +343,8 @@ _RIG_CONSTANTS.update({
 _RIG_LIMITS.update({
     "device": NAS_MAX, "file": FILES, "frame": FRAMES_MAX, "kind": 2, "lifetime": N_LIFETIMES,
     "map": MAPS_MAX, "npages": 1024, "object": OBJS_MAX, "pattern": 4, "pgoff": 1024,
-    "pins": RIG_PINS_MAX, "place": TABLE_MAX, "space": AS_MAX, "table": RIG_TABLES,
-    "upage": UAREA_PAGES,
+    "pins": RIG_PINS_MAX, "place": TABLE_MAX, "record": MAP_FILES_MAX, "space": AS_MAX,
+    "table": RIG_TABLES, "upage": UAREA_PAGES,
 })
 
 

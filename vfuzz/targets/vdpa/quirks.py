@@ -196,7 +196,7 @@ QUIRKS = (
           "a config space smaller than asked for leaves the rest unwritten", "46f8a29272e5",
           "CVE-2022-2308", _ALL, ("V36",), "source"),
     Quirk("B12", "vduse-bounce-uninit", "bounce pages that the daemon maps are not cleared",
-          "unverified", "CVE-2026-72305", _ALL, ("V36",), "source"),
+          "unverified", "CVE-2026-72305", _OLD, ("V36",), "source"),
     Quirk("B13", "vduse-open-destroy-uaf",
           "the lock is dropped between finding a device and holding it", "e440e0777489",
           "CVE-2026-74313", _OLD, ("V16",), "source"),

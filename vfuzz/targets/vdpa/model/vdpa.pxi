@@ -16,7 +16,12 @@ cdef int ops_set_map(uint32_t asid, const Iotlb* iotlb) noexcept nogil:
     cdef int r
     if unlikely(not vdpa.has_set_map):
         null_op(b"ops_set_map:null")
-    r = -ENOMEM if fault(FAULT_MAP, b"ops_set_map:fault") else vdpasim_set_map(asid, iotlb)
+    if fault(FAULT_MAP, b"ops_set_map:fault"):
+        r = -ENOMEM
+    elif vdpa.parent == PARENT_VDUSE:
+        r = vduse_vdpa_set_map(asid, iotlb)
+    else:
+        r = vdpasim_set_map(asid, iotlb)
     judge_push(asid, r)
     return r
 
@@ -45,18 +50,27 @@ cdef void ops_reset_map(uint32_t asid) noexcept nogil:
 
 cdef int vdpa_reset(uint32_t flags) noexcept nogil:
     """vdpa_reset(): the parent forgets rings, status and features; flags: VDPA_RESET_F_*."""
+    cdef int r = 0
     vdpa.features_valid = False
-    vdpasim_reset(flags)
+    if vdpa.parent == PARENT_VDUSE:
+        r = vduse_vdpa_reset(&V_devs[0])
+    else:
+        vdpasim_reset(flags)
     judge_reset()
-    return 0
+    return r
 
 
 cdef uint8_t ops_get_status() noexcept nogil:
+    if vdpa.parent == PARENT_VDUSE:
+        return V_devs[0].status
     return vdpasim_get_status()
 
 
 cdef void vdpa_set_status(uint8_t status) noexcept nogil:
-    vdpasim_set_status(status)
+    if vdpa.parent == PARENT_VDUSE:
+        vduse_vdpa_set_status(&V_devs[0], status)
+    else:
+        vdpasim_set_status(status)
 
 
 # ---- boot ----
@@ -83,4 +97,15 @@ cdef void vdpa_create() noexcept nogil:
         vdpa.last = 0xffff
     elif P.boot[BOOT_RANGE] == BOOT_RANGE_NO_ZERO:
         vdpa.first = 0x1000
-    vdpa.exists = vdpasim_create() == 0
+    if vdpa.parent == PARENT_VDUSE:
+        vdpa.exists = vduse_create() == 0
+    else:
+        vdpa.exists = vdpasim_create() == 0
+
+
+cdef void vdpa_free() noexcept nogil:
+    """The device goes (vdpa_unregister_device())."""
+    if vdpa.parent == PARENT_VDUSE:
+        vduse_free()
+    else:
+        vdpasim_free()

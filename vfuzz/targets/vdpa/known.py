@@ -3,6 +3,7 @@
 
 from vfuzz.sanitizer.registry import Known
 
+_NEW = ("linux-6.12", "linux-7.0")
 _ALL = ("linux-6.1", "linux-6.12", "linux-7.0")
 _7_0 = ("linux-7.0",)
 
@@ -18,9 +19,9 @@ KNOWN: tuple[Known, ...] = (
             "INVALIDATE and BATCH_END report success though set_map() failed"),
     *_known(_ALL, "V8@judge_invalidate:wrap", "vdpa-invalidate-wrap",
             "an INVALIDATE of no bytes removes the mapping around its address"),
-    *_known(_ALL, "V6@judge_space:va_wiped", "vdpa-va-wipe",
+    *_known(_NEW, "V6@judge_space:va_wiped", "vdpa-va-wipe",
             "an UPDATE of address 0 that fails in VA mode removes every mapping"),
-    *_known(_ALL, "V29@judge_va_runs:gap", "vdpa-va-gap",
+    *_known(_NEW, "V29@judge_va_runs:gap", "vdpa-va-gap",
             "VA mode maps the file behind an unmapped address"),
     *_known(_ALL, "V18@judge_vduse_close_node:mappings", "vduse-maps-after-close",
             "a VDUSE device keeps mappings and files of the process that closed the node"),

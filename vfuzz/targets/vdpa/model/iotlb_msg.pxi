@@ -86,7 +86,7 @@ cdef inline void vhost_vdpa_general_unmap(const Map* map, uint32_t asid) noexcep
 
 cdef void vhost_vdpa_pa_unmap(Iotlb* iotlb, uint64_t start, uint64_t last,
                               uint32_t asid) noexcept nogil:
-    cdef int m, page, removed = 0
+    cdef int m, page
     cdef uint64_t pfn, pinned
     cdef Map* map
     m = vhost_iotlb_itree_first(iotlb, start, last)
@@ -94,12 +94,11 @@ cdef void vhost_vdpa_pa_unmap(Iotlb* iotlb, uint64_t start, uint64_t last,
         map = &I_maps[m]
         pinned = map.size >> PAGE_SHIFT
         pfn = map.addr >> PAGE_SHIFT
-        removed += 1
         while pinned:
             page = pfn_to_page(pfn, b"vhost_vdpa_pa_unmap:page")
             if map.perm & VHOST_ACCESS_WO:
                 set_page_dirty_lock(page, b"vhost_vdpa_pa_unmap:dirty")
-            if not (quirk(QUIRK_CANARY) and removed == 2 and pinned == 1):
+            if not (quirk(QUIRK_CANARY) and pinned == 1):
                 unpin_user_page(page, b"vhost_vdpa_pa_unmap:unpin")
             pfn += 1
             pinned -= 1

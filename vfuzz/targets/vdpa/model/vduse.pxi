@@ -367,7 +367,7 @@ cdef void vduse_dev_reset(VduseDev* dev) noexcept nogil:
 
 
 cdef int vduse_vdpa_reset(VduseDev* dev) noexcept nogil:
-    """vduse_vdpa_reset(): it is reset in any case, but a daemon that does not answer is an error."""
+    """It is reset in any case, but a daemon that does not answer is an error."""
     cdef int ret = vduse_dev_msg_sync(dev, VDUSE_SET_STATUS)
     vduse_dev_reset(dev)
     return ret

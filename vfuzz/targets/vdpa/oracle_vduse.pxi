@@ -106,6 +106,7 @@ cdef struct JudgeVduse:
     uint8_t broken
     uint8_t reading             # a read is under way: a request may end while it is copied
     uint8_t ended               # and one did
+    uint8_t setup               # the maximal size of a ring changed after the reset
     int n
     JudgeRequest requests[VDUSE_MSGS]   # in the order in which they were sent
 
@@ -253,11 +254,30 @@ cdef void judge_vduse_ioctl(const VduseDev* dev, bint good, int ret) noexcept no
 
 
 cdef void judge_vduse_irq(const VduseDev* dev, bint good, int ret) noexcept nogil:
-    """V38: there are interrupts only while the driver runs."""
-    if unlikely(ret == 0 and not (dev.status & VIRTIO_CONFIG_S_DRIVER_OK)):
+    """V38: there are interrupts only while the driver runs; the second device's never does."""
+    cdef bint runs = dev == &V_devs[0] and is_running()
+    if unlikely(ret == 0 and not runs):
         violation(CHECK_V38, b"judge_vduse_irq:stopped", b"ioctl", W.op,
-                  b"an interrupt is injected into a device of status %lld", dev.status, 0, 0)
-    judge_vduse_ioctl(dev, good and (dev.status & VIRTIO_CONFIG_S_DRIVER_OK) != 0, ret)
+                  b"an interrupt is injected into a device of status %lld", JN.status, 0, 0)
+    judge_vduse_ioctl(dev, good and runs, ret)
+
+
+cdef inline bint vduse_has_groups() noexcept nogil:
+    """The daemon speaks API 1."""
+    return vdpa.has_groups and P.boot[BOOT_VDUSE_API] != 0
+
+
+cdef void judge_vduse_vq_setup(const VduseDev* dev, uint32_t index, uint32_t group,
+                               int ret) noexcept nogil:
+    cdef bint good = index < vdpa.nvqs
+    if vduse_has_groups() and (group >= vdpa.ngroups or (dev == &V_devs[0] and is_running())):
+        good = False
+    judge_vduse_ioctl(dev, good, ret)
+
+
+cdef inline void judge_vduse_setup() noexcept nogil:
+    """The daemon changed the maximum of a ring, of which vhost-vdpa hears with the next reset."""
+    books_of(&V_devs[0]).setup = True
 
 
 cdef void judge_vduse_get_fd(const VduseDev* dev, uint32_t asid, uint64_t start, uint64_t last,
@@ -301,6 +321,12 @@ cdef void judge_driver_config(const uint8_t* known, uint32_t length) noexcept no
 cdef void judge_vduse_boot() noexcept nogil:
     memset(J_vduse, 0, sizeof(J_vduse))
     memset(J_group_as, 0, sizeof(J_group_as))
+
+
+cdef inline void judge_vduse_reset() noexcept nogil:
+    """Every group has address space 0 again. A reset that the daemon refuses says no maximum."""
+    memset(J_group_as, 0, sizeof(J_group_as))
+    J_vduse[0].setup = J.unanswered != 0
 
 
 cdef void judge_vduse_created(const VduseDev* dev) noexcept nogil:

@@ -246,6 +246,9 @@ cdef int64_t rig_judge_removed(const int64_t* a) noexcept nogil:
 
 # ---- all of them ----
 
+include "rig_vduse.pxi"
+
+
 cdef void _rig_add_tables():
     _rig_add("iotlb_init table limit flags lock", rig_iotlb_init)
     _rig_add("iotlb_add table start last pa perm -> 0 or -errno", rig_iotlb_add)
@@ -353,3 +356,4 @@ cdef void _rig_add_target():
     _rig_add_memory()
     _rig_add_device()
     _rig_add_judge()
+    _rig_add_vduse()

@@ -141,9 +141,14 @@ cdef int msg_wake(VduseDev* dev, int m, bint killed) noexcept nogil:
 
 cdef int vduse_dev_msg_sync(VduseDev* dev, int type) noexcept nogil:
     """Ask the daemon and wait: 0 or -EIO."""
+    return msg_sync(dev, type, 0)
+
+
+cdef int msg_sync(VduseDev* dev, int type, uint8_t status) noexcept nogil:
     cdef int m = msg_send(dev, type, False)
     if m < 0:
         return m
+    dev.msgs[m].status = status
     daemon_run(dev)
     m = msg_wake(dev, m, False)
     threads_wake(dev)
@@ -257,6 +262,16 @@ cdef int daemon_reply(VduseDev* dev, uint32_t request_id, int result) noexcept n
     return r
 
 
+cdef bint daemon_refuses(const VduseDev* dev, uint32_t request_id) noexcept nogil:
+    """A daemon is expected to refuse FEATURES_OK for features that it did not offer."""
+    cdef int m
+    for m in range(VDUSE_MSGS):
+        if dev.msgs[m].live and dev.msgs[m].request_id == request_id:
+            return (dev.msgs[m].status & VIRTIO_CONFIG_S_FEATURES_OK
+                    and dev.driver_features & ~vdpa.device_features)
+    return False
+
+
 cdef void daemon_run(VduseDev* dev) noexcept nogil:
     """The daemon's turn while somebody waits: it reads and answers until nothing is left."""
     cdef uint32_t request_id
@@ -279,8 +294,8 @@ cdef void daemon_run(VduseDev* dev) noexcept nogil:
             daemon_reply(dev, request_id + 1000, VDUSE_REQ_RESULT_OK)
         else:
             daemon_reply(dev, request_id,
-                         VDUSE_REQ_RESULT_FAILED if V_daemon == DAEMON_MODE_FAIL else
-                         VDUSE_REQ_RESULT_OK)
+                         VDUSE_REQ_RESULT_FAILED if V_daemon == DAEMON_MODE_FAIL
+                         or daemon_refuses(dev, request_id) else VDUSE_REQ_RESULT_OK)
 
 
 # ---- the domain: what the daemon can reach ----
@@ -340,6 +355,14 @@ cdef int vduse_vdpa_set_map(uint32_t asid, const Iotlb* iotlb) noexcept nogil:
     return ret
 
 
+cdef uint32_t vduse_vdpa_get_vq_num_max() noexcept nogil:
+    cdef int i
+    cdef uint32_t num_max = 0
+    for i in range(VDUSE_VQS):
+        num_max = max(num_max, V_devs[0].vqs[i].num_max)
+    return num_max
+
+
 cdef void vduse_dev_reset(VduseDev* dev) noexcept nogil:
     """Everything of the driver's; not the mappings, not the groups' address spaces."""
     cdef int i
@@ -356,14 +379,14 @@ cdef void vduse_dev_reset(VduseDev* dev) noexcept nogil:
         vq.driver_addr = 0
         vq.device_addr = 0
         vq.num = 0
-        vq.avail_index = 0
-        vq.last_avail_idx = 0
-        vq.last_used_idx = 0
-        vq.last_avail_counter = 0
-        vq.last_used_counter = 0
+        vq.state.avail = 0
+        vq.state.used = 0
         vq.kicked = False
         vq.kickfd = False
         vq.cb = False
+        vq.trigger = 0
+    if dev == &V_devs[0]:
+        vdpa.vq_num_max = vduse_vdpa_get_vq_num_max()
 
 
 cdef int vduse_vdpa_reset(VduseDev* dev) noexcept nogil:
@@ -375,8 +398,69 @@ cdef int vduse_vdpa_reset(VduseDev* dev) noexcept nogil:
 
 cdef void vduse_vdpa_set_status(VduseDev* dev, uint8_t status) noexcept nogil:
     """What the daemon does not confirm does not become the status, in silence."""
-    if vduse_dev_msg_sync(dev, VDUSE_SET_STATUS) == 0:
+    if msg_sync(dev, VDUSE_SET_STATUS, status) == 0:
         dev.status = status
+
+
+cdef void vduse_vdpa_set_vq_address(uint32_t q, uint64_t desc, uint64_t driver,
+                                    uint64_t device) noexcept nogil:
+    V_devs[0].vqs[q].desc_addr = desc
+    V_devs[0].vqs[q].driver_addr = driver
+    V_devs[0].vqs[q].device_addr = device
+
+
+cdef uint32_t vduse_vdpa_get_vq_size(uint32_t q) noexcept nogil:
+    cdef const VduseQueue* vq = &V_devs[0].vqs[q]
+    return vq.num if vq.num else vq.num_max
+
+
+cdef inline bint vduse_packed(const VduseDev* dev) noexcept nogil:
+    return (dev.driver_features & bit(VIRTIO_F_RING_PACKED)) != 0
+
+
+cdef int vduse_vdpa_set_vq_state(uint32_t q, const VqState* state) noexcept nogil:
+    """What the daemon finds with VDUSE_VQ_GET_INFO; of a split ring there is only a half."""
+    V_devs[0].vqs[q].state.avail = state.avail
+    if vduse_packed(&V_devs[0]):
+        V_devs[0].vqs[q].state.used = state.used
+    return 0
+
+
+cdef int vduse_vdpa_get_vq_state(uint32_t q, VqState* state) noexcept nogil:
+    """The daemon is asked, who answers with the position that it was told: it runs no rings."""
+    cdef int ret = vduse_dev_msg_sync(&V_devs[0], VDUSE_GET_VQ_STATE)
+    if ret:
+        return ret
+    state.avail = V_devs[0].vqs[q].state.avail
+    if vduse_packed(&V_devs[0]):
+        state.used = V_devs[0].vqs[q].state.used
+        state.used_set = True
+    return 0
+
+
+cdef void vduse_vdpa_set_vq_cb(uint32_t q, bint set) noexcept nogil:
+    cdef VduseQueue* vq = &V_devs[0].vqs[q]
+    vq.cb = set
+    # 6.6: an eventfd to be signalled without the callback
+    vq.trigger = v_vqs[q].call_ctx if era_6_12() else 0
+
+
+cdef void vduse_vq_kick(uint32_t q) noexcept nogil:
+    """A kick of a queue whose eventfd the daemon did not give yet is kept."""
+    cdef VduseQueue* vq = &V_devs[0].vqs[q]
+    if not vq.ready:
+        return
+    if vq.kickfd:
+        vq.kicks += 1
+    else:
+        vq.kicked = True
+
+
+cdef bint vduse_vq_cb(uint32_t q) noexcept nogil:
+    """Can vduse_vq_irq_inject() call the callback of queue q, if the daemon says so?"""
+    cdef const VduseQueue* vq = &V_devs[0].vqs[q]
+    return (vq.ready and vq.cb and not vq.trigger
+            and (V_devs[0].status & VIRTIO_CONFIG_S_DRIVER_OK) != 0)
 
 
 cdef void vduse_vdpa_get_config(VduseDev* dev, uint32_t offset, uint8_t* buf, uint8_t* known,
@@ -584,18 +668,25 @@ cdef int vduse_dev_set_config(VduseDev* dev, uint32_t offset, uint32_t length,
     return 0
 
 
-cdef int vduse_vq_setup(VduseDev* dev, uint32_t index, uint32_t max_size) noexcept nogil:
-    """VDUSE_VQ_SETUP."""
+cdef int vduse_vq_setup(VduseDev* dev, uint32_t index, uint32_t max_size,
+                        uint32_t group) noexcept nogil:
+    """VDUSE_VQ_SETUP; group: of API 1."""
     if dev.broken:
         return -EPERM
     if fault(FAULT_ADD, b"vduse_dev_ioctl:copy_setup"):
         return -EFAULT
     if index >= VDUSE_VQS:
         return -EINVAL
-    # API 1 does not let a running device's group change
-    if vdpa.has_groups and P.boot[BOOT_VDUSE_API] and dev.status & VIRTIO_CONFIG_S_DRIVER_OK:
-        return -EINVAL
+    if vdpa.has_groups and P.boot[BOOT_VDUSE_API]:
+        # nothing of a running device may change
+        if group >= vdpa.ngroups or dev.status & VIRTIO_CONFIG_S_DRIVER_OK:
+            return -EINVAL
+        if dev == &V_devs[0]:
+            vdpa.group_of[index] = group
     dev.vqs[index].num_max = <uint16_t>max_size
+    if dev == &V_devs[0]:
+        vdpa.vq_num_max = vduse_vdpa_get_vq_num_max()
+        judge_vduse_setup()
     return 0
 
 
@@ -634,44 +725,88 @@ cdef int vduse_kickfd_setup(VduseDev* dev, uint32_t index) noexcept nogil:
     return 0
 
 
-cdef int vduse_dev_queue_irq_work(VduseDev* dev, uint32_t index) noexcept nogil:
-    """VDUSE_DEV_INJECT_CONFIG_IRQ, VDUSE_VQ_INJECT_IRQ: only a running device has interrupts."""
+cdef int vduse_dev_queue_irq_work(const VduseDev* dev) noexcept nogil:
+    """0 if the work may run: only a running device has interrupts."""
+    return 0 if dev.status & VIRTIO_CONFIG_S_DRIVER_OK else -EINVAL
+
+
+cdef int vduse_inject_config_irq(VduseDev* dev) noexcept nogil:
+    """VDUSE_DEV_INJECT_CONFIG_IRQ, and the work that it queues."""
+    cdef int ret
     if dev.broken:
         return -EPERM
+    ret = vduse_dev_queue_irq_work(dev)
+    if ret == 0 and dev.config_cb and not C_config.running:
+        config_cb_begin()
+        if C_config.running:
+            config_cb_end()
+    return ret
+
+
+cdef int vduse_vq_inject_irq(VduseDev* dev, uint32_t index) noexcept nogil:
+    """VDUSE_VQ_INJECT_IRQ, and the work that it queues."""
+    cdef VduseQueue* vq
+    cdef int ret
+    if dev.broken:
+        return -EPERM
+    if fault(FAULT_ADD, b"vduse_dev_ioctl:copy_index"):
+        return -EFAULT
     if index >= VDUSE_VQS:
         return -EINVAL
-    if not (dev.status & VIRTIO_CONFIG_S_DRIVER_OK):
-        return -EINVAL
-    return 0
+    vq = &dev.vqs[index]
+    # 6.6: whether the device runs is not asked any more
+    if vq.trigger and vq.ready:
+        eventfd_signal(vq.trigger, b"vduse_vq_signal_irqfd:signal")
+        return 0
+    ret = vduse_dev_queue_irq_work(dev)
+    if ret == 0 and vq.ready and vq.cb:
+        vhost_vdpa_virtqueue_cb(index)
+    return ret
 
 
 # ---- boot and end ----
 
 cdef int vduse_create() noexcept nogil:
-    """A daemon makes both devices, and the first becomes a vdpa device: 0, -EINVAL."""
+    """A daemon makes both devices, and the first becomes a vdpa device: 0, -EINVAL, -ENOMEM."""
     cdef uint32_t i
+    cdef int r = 0
     cdef bint groups = era_7_0() and P.boot[BOOT_VDUSE_API] != 0
     memset(V_devs, 0, sizeof(V_devs))
+    memset(&vdpasim, 0, sizeof(vdpasim))
     V_daemon_set(DAEMON_MODE_ANSWER)
     vdpasim.limit = entries_of(P.boot[BOOT_SIM_ENTRIES])
-    # 1ed35ac7f3fe: a limit of 0 was none
-    if vdpasim.limit == 0 and not era_7_0():
-        return -EINVAL
     vdpa.has_set_map = True
+    vdpa.has_vq_state = True
+    vdpa.has_config_irq = True
+    vdpa.has_vq_size = era_6_12()
+    vdpa.has_groups = era_7_0()
     vdpa.use_va = True
     vdpa.keeps_maps = True
+    vdpa.device_id = VIRTIO_ID_BLOCK
+    vdpa.config_size = VDUSE_CONFIG_SIZE
+    # a device without ACCESS_PLATFORM cannot be made
+    vdpa.device_features = features_of(P.boot[BOOT_FEATURES]) | bit(VIRTIO_F_ACCESS_PLATFORM)
     vdpa.nvqs = VDUSE_VQS
     vdpa.first = 0
     vdpa.last = U64_MAX
-    vdpa.has_groups = era_7_0()
     if not groups:
         vdpa.ngroups = 1
         vdpa.nas = 1
     for i in range(vdpa.nas):
         vhost_iotlb_init(&vdpasim_iommu[i], 0 if era_7_0() else vdpasim.limit, 0, L_IOMMU)
+    for i in range(VDUSE_VQS):
+        vdpa.group_of[i] = i % vdpa.ngroups
+    # 1ed35ac7f3fe: a limit of 0 was none; the domain comes with the device, from 6.5 on later
+    if vdpasim.limit == 0 and not era_7_0():
+        return -ENOMEM if era_6_12() else -EINVAL
     for i in range(VDUSE_DEVS):
-        vduse_create_dev(&V_devs[i])
-    return vdev_add(&V_devs[0])
+        if r == 0:
+            r = vduse_create_dev(&V_devs[i])
+    if r == 0:
+        r = vdev_add(&V_devs[0])
+    if r:
+        vduse_free()
+    return r
 
 
 cdef void V_daemon_set(int mode) noexcept nogil:
@@ -680,7 +815,8 @@ cdef void V_daemon_set(int mode) noexcept nogil:
 
 
 cdef void vduse_free() noexcept nogil:
-    """The vdpa devices go, then the daemon, who destroys what it made."""
+    """The vdpa devices go, then the daemon, who destroys what it made: another op `dev_add` is
+    another daemon."""
     cdef uint32_t i
     cdef VduseDev* dev
     for i in range(VDUSE_DEVS):

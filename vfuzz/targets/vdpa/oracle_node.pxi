@@ -472,7 +472,7 @@ cdef void judge_mmap(uint32_t pgoff, uint32_t npages, bint shared, bint readable
         expected = -EINVAL
     elif not vdpa.has_doorbell:
         expected = -ENOTSUPP
-    elif pgoff >= vdpa.nvqs:
+    elif pgoff >= vdpa.nvqs or (pgoff * vdpa.doorbell_size) & PAGE_MASK_LOW:
         expected = -EINVAL
     elif vdpa.doorbell_size != PAGE_SIZE:
         expected = -ENOTSUPP

@@ -9,6 +9,7 @@ model: then the case says what the judge would see.
 from __future__ import annotations
 
 from tests.targets.cases import NOTHING, Case, program, script
+from tests.targets.vdpa import vduse_cases
 from tests.targets.vdpa.world import PFN_BASE, TARGET
 
 Ref = TARGET.core.Ref
@@ -444,4 +445,6 @@ STATES = [
 ]
 # fmt: on
 
-CASES = [*PROGRAMS, *TABLES, *PARTS, *MESSAGES, *IOCTLS, *NODES, *STATES]
+CASES = [
+    *PROGRAMS, *TABLES, *PARTS, *MESSAGES, *IOCTLS, *NODES, *STATES, *vduse_cases.CASES,
+]  # fmt: skip

@@ -9,6 +9,7 @@ model: then the case says what the judge would see.
 from __future__ import annotations
 
 from tests.targets.cases import NOTHING, Case, program, script
+from tests.targets.vdpa import vduse_cases
 from tests.targets.vdpa.world import PFN_BASE, TARGET
 
 Ref = TARGET.core.Ref
@@ -61,8 +62,6 @@ PROGRAMS = [
             "upage=63", "upage=62", quirk="A30"),
     program("V10", "the second of two runs is not mapped",
             TWO_RUNS + "update(npages=2) fail(map, 3)\n", "(map, 3)", "(map, 2)"),
-    program("V10", "a mapping that is removed keeps a page", MAPPED + "invalidate()\n",
-            "update()", "update(span=zero)", quirk="CANARY"),
     program("V12", "4 GiB and a page", READY + "update(span=over_4g)\n", "over_4g", "plain",
             quirk="A27"),
     program("V15", "the third of two spaces", READY + "batch_begin(asid=2)\n", "asid=2", "asid=1",
@@ -91,6 +90,8 @@ PROGRAMS = [
             quirk="A35"),
     program("V44", "the mutex is still held", READY + "invalidate()\n", "invalidate()",
             "batch_begin()", quirk="A07"),
+    program("V46", "an object that open leaves behind", "boot()\nopen()\n", "open()", "set_owner()",
+            quirk="CANARY"),
     program("V46", "a page list for no pages", READY + "update(span=all)\n", "all", "zero",
             quirk="A31"),
     program("V46", "queues of a node that could not be opened",
@@ -449,4 +450,6 @@ STATES = [
 ]
 # fmt: on
 
-CASES = [*PROGRAMS, *TABLES, *PARTS, *MESSAGES, *IOCTLS, *NODES, *STATES]
+CASES = [
+    *PROGRAMS, *TABLES, *PARTS, *MESSAGES, *IOCTLS, *NODES, *STATES, *vduse_cases.CASES,
+]  # fmt: skip

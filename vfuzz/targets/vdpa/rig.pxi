@@ -295,6 +295,9 @@ cdef int64_t rig_iommu_unmap(const int64_t* a) noexcept nogil:
 
 # ---- all of them ----
 
+include "rig_vduse.pxi"
+
+
 cdef void _rig_add_tables():
     _rig_add("iotlb_init table limit flags lock", rig_iotlb_init)
     _rig_add("iotlb_add table start last pa perm -> 0 or -errno", rig_iotlb_add)
@@ -430,3 +433,4 @@ cdef void _rig_add_target():
     _rig_add_device()
     _rig_add_node()
     _rig_add_judge()
+    _rig_add_vduse()

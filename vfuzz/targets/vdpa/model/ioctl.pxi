@@ -466,6 +466,10 @@ cdef int before_vring_ioctl(int cmd, uint32_t q) noexcept nogil:
         if r:
             return r
         if is_packed(vq):
+            # it lies on the stack, and is what was there
+            if unlikely(not state.used_set):
+                violation(CHECK_V36, b"vhost_vdpa_vring_ioctl:vq_state", b"queue", q,
+                          b"the parent says half of the position of packed queue %lld", q, 0, 0)
             vq.last_avail_idx = state.avail >> 1 | <uint16_t>(state.avail << 15)
             vq.last_used_idx = state.used >> 1 | <uint16_t>(state.used << 15)
         else:

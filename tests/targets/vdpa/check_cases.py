@@ -9,6 +9,7 @@ model: then the case says what the judge would see.
 from __future__ import annotations
 
 from tests.targets.cases import NOTHING, Case, program, script
+from tests.targets.vdpa.node_cases import NODE_CASES
 from tests.targets.vdpa.world import PFN_BASE, TARGET
 
 Ref = TARGET.core.Ref
@@ -266,4 +267,4 @@ STATES = [
 ]
 # fmt: on
 
-CASES = [*PROGRAMS, *TABLES, *PARTS, *MESSAGES, *STATES]
+CASES = [*PROGRAMS, *TABLES, *PARTS, *MESSAGES, *STATES, *NODE_CASES]

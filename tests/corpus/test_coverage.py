@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The corpus reaches the model: at least 98 % of its lines, measured by gcov.
+
+A line counts when any of the C lines that Cython made of it has run. The model is what lies in a
+target's model/ and, beside it, what a program drives it by; judge and rig are left out, as files
+that say `# coverage: off` are everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from tests.corpus.programs import ALL, ROOT, TARGETS
+
+LEAST = 0.98
+
+#: Runs the corpus of a target on a core from elsewhere: seeds in every era, others as they say.
+RUN = """
+import importlib.util, sys
+name, path = sys.argv[1:]
+import vfuzz
+target = vfuzz.target(name)
+module = f"{target.package.__name__}._core"
+spec = importlib.util.spec_from_file_location(module, path)
+sys.modules[module] = core = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(core)
+assert target.core is core
+from tests.corpus.programs import ALL
+for entry in ALL:
+    if entry.target is target:
+        for era in entry.eras:
+            target.execute(entry.program, era, entry.quirks)
+"""
+
+
+def counted(path: Path) -> bool:
+    if "_core.pyx" in path.name or path.name in ("driver.pxi", "device.pxi"):
+        return True
+    return path.parent.name == "model" and "# coverage: off" not in path.read_text("utf-8")[:200]
+
+
+def lines_of(target, tmp_path: Path) -> dict[str, dict[int, bool]]:
+    """For each file of the model: its lines of code, and whether they ran."""
+    folder = Path(target.package.__file__).parent.relative_to(ROOT)
+    source = ROOT / "build/cython" / folder / "_core.c"
+    assert source.is_file(), f"{source} is not there: build first, ./do build"
+    for tool in ("gcc", "gcov"):
+        assert shutil.which(tool), f"{tool} is not there: install gcc"
+    obj, core = tmp_path / "core.o", tmp_path / "_core.so"
+    include = sysconfig.get_paths()["include"]
+    flags = ["-O0", "-g1", "-fPIC", "--coverage", f"-I{include}", f"-I{ROOT}", "-w"]
+    subprocess.run(["gcc", *flags, "-c", source, "-o", obj], cwd=ROOT, check=True)
+    subprocess.run(["gcc", "-shared", "--coverage", obj, "-o", core], check=True)
+    subprocess.run(
+        [sys.executable, "-c", RUN, target.name, core],
+        cwd=ROOT, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    told = subprocess.run(
+        ["gcov", "--json-format", "--stdout", obj.with_suffix(".gcda")],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    found: dict[str, dict[int, bool]] = defaultdict(dict)
+    for file in json.loads(told.stdout)["files"]:
+        path = ROOT / file["file"]
+        if path.is_relative_to(ROOT / folder) and path.is_file() and counted(path):
+            lines = found[str(path.relative_to(ROOT / folder))]
+            for line in file["lines"]:
+                number = line["line_number"]
+                lines[number] = lines.get(number, False) or line["count"] > 0
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_the_corpus_reaches_the_model(target, tmp_path):
+    assert any(entry.target is target for entry in ALL)
+    found = lines_of(target, tmp_path)
+    folder = Path(target.package.__file__).parent
+    total = sum(len(lines) for lines in found.values())
+    missed = []
+    for name, lines in sorted(found.items()):
+        text = (folder / name).read_text("utf-8").splitlines()
+        missed += [
+            f"{name}:{n}: {text[n - 1].strip()}" for n, ran in sorted(lines.items()) if not ran
+        ]
+    assert total > 500, found.keys()
+    share = 1 - len(missed) / total
+    print(f"{target}: {share:.2%} of {total} lines")
+    print("\n".join(missed))
+    assert share >= LEAST, "\n".join([f"{share:.2%} of {total} lines; these not:", *missed])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import pytest
 from tests.corpus.programs import ALL, ROOT, TARGETS
 
 LEAST = 0.98
+NOWHERE = ("", 0)
 
 #: Runs the corpus of a target on a core from elsewhere: seeds in every era, others as they say.
 RUN = """
@@ -48,6 +50,24 @@ def counted(path: Path) -> bool:
     return path.parent.name == "model" and "# coverage: off" not in path.read_text("utf-8")[:200]
 
 
+def origins(text: str) -> tuple[str, list[tuple[str, int]]]:
+    """Cython's C without `#line`, and for each of its lines where it comes from.
+
+    The C of one line is many lines, which a compiler would count on from the directive. What stands
+    behind a function's last statement belongs to nobody.
+    """
+    lines, places, place = [], [], NOWHERE
+    for line in text.split("\n"):
+        directive = re.fullmatch(r'#line (\d+) "(.*)"', line)
+        if directive:
+            place = (directive[2], int(directive[1]))
+        elif "/* function exit code */" in line or line.startswith("}"):
+            place = NOWHERE
+        lines.append("" if directive else line)
+        places.append(place)
+    return "\n".join(lines), places
+
+
 def lines_of(target, tmp_path: Path) -> dict[str, dict[int, bool]]:
     """For each file of the model: its lines of code, and whether they ran."""
     folder = Path(target.package.__file__).parent.relative_to(ROOT)
@@ -55,27 +75,29 @@ def lines_of(target, tmp_path: Path) -> dict[str, dict[int, bool]]:
     assert source.is_file(), f"{source} is not there: build first, ./do build"
     for tool in ("gcc", "gcov"):
         assert shutil.which(tool), f"{tool} is not there: install gcc"
-    obj, core = tmp_path / "core.o", tmp_path / "_core.so"
+    text, places = origins(source.read_text("utf-8"))
+    bare, core = tmp_path / "core.c", tmp_path / "_core.so"
+    bare.write_text(text, "utf-8")
     include = sysconfig.get_paths()["include"]
     flags = ["-O0", "-g1", "-fPIC", "--coverage", f"-I{include}", f"-I{ROOT}", "-w"]
-    subprocess.run(["gcc", *flags, "-c", source, "-o", obj], cwd=ROOT, check=True)
-    subprocess.run(["gcc", "-shared", "--coverage", obj, "-o", core], check=True)
+    subprocess.run(["gcc", *flags, "-c", bare, "-o", bare.with_suffix(".o")], cwd=ROOT, check=True)
+    subprocess.run(["gcc", "-shared", "--coverage", bare.with_suffix(".o"), "-o", core], check=True)
     subprocess.run(
         [sys.executable, "-c", RUN, target.name, core],
         cwd=ROOT, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     told = subprocess.run(
-        ["gcov", "--json-format", "--stdout", obj.with_suffix(".gcda")],
+        ["gcov", "--json-format", "--stdout", bare.with_suffix(".gcda")],
         cwd=ROOT, check=True, capture_output=True, text=True,
     )  # fmt: skip
     found: dict[str, dict[int, bool]] = defaultdict(dict)
-    for file in json.loads(told.stdout)["files"]:
-        path = ROOT / file["file"]
+    (lines,) = (f["lines"] for f in json.loads(told.stdout)["files"] if f["file"] == str(bare))
+    for line in lines:
+        file, number = places[line["line_number"] - 1]
+        path = ROOT / file
         if path.is_relative_to(ROOT / folder) and path.is_file() and counted(path):
-            lines = found[str(path.relative_to(ROOT / folder))]
-            for line in file["lines"]:
-                number = line["line_number"]
-                lines[number] = lines.get(number, False) or line["count"] > 0
+            ran = found[str(path.relative_to(ROOT / folder))]
+            ran[number] = ran.get(number, False) or line["count"] > 0
     return found
 
 

@@ -70,6 +70,9 @@ CHECKS = (
     Check("V25", "index-out-of-bounds",
           "Groups, address spaces and queues that are used as an index are below their number.",
           "VHOST_VDPA_SET_GROUP_ASID, commit cd025c1e876b"),
+    Check("V26", "wrong-binding",
+          "A ring translates by the table of the address space to which its group is bound.",
+          "VHOST_VDPA_SET_GROUP_ASID, vdpasim_set_group_asid()"),
     Check("V27", "live-rebind", "The binding of a group stays as it is while the device runs.",
           "VHOST_VDPA_SET_GROUP_ASID, commit 3543b04a4ea3"),
     # ---- rings and data ----
@@ -81,6 +84,9 @@ CHECKS = (
     Check("V35", "wrong-ring-state",
           "Available and used positions advance by one for each chain, from what was set.",
           "VHOST_SET_VRING_BASE, VHOST_GET_VRING_BASE, vdpasim_queue_ready()"),
+    Check("V36", "information-leak",
+          "No byte that nobody wrote reaches the guest, the process or the daemon.",
+          "copy_to_iotlb(), vdpa_get_config(), VDUSE bounce pages"),
     Check("V38", "runs-while-stopped",
           "A ring is processed only with DRIVER_OK, ready, and not suspended.",
           "VHOST_VDPA_SUSPEND, " + _SPEC + "2.1 Device Status Field"),
@@ -107,4 +113,7 @@ CHECKS = (
           "vhost_vdpa_reset(), VHOST_BACKEND_F_IOTLB_PERSIST"),
     Check("V48", "wrong-errno", "A call returns what its rules say.",
           "vhost_vdpa_unlocked_ioctl(), vhost_chr_write_iter()"),
+    Check("V50", "lost-message",
+          "A VDUSE message is on one list, in order, and ends once.",
+          "vduse_dev_read_iter(), vduse_dev_msg_sync()"),
 )

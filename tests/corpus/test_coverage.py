@@ -40,7 +40,7 @@ from tests.corpus.programs import ALL
 for entry in ALL:
     if entry.target is target:
         for era in entry.eras:
-            target.execute(entry.program, era, entry.quirks)
+            target.execute(entry.program, era, entry.quirks, trace=True)
 """
 
 
@@ -101,20 +101,36 @@ def lines_of(target, tmp_path: Path) -> dict[str, dict[int, bool]]:
     return found
 
 
+def not_the_model(text: str) -> set[int]:
+    """Lines that no clean program runs: reports of violations, which have their own cases in
+    tests/targets, the end of arenas, and headers."""
+    found: set[int] = set()
+    open_calls = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        bare = re.sub(r'b"[^"]*"', "", line)
+        if open_calls or re.match(r"\s*(violation|null_op)\(", bare):
+            found.add(number)
+            open_calls += bare.count("(") - bare.count(")")
+        elif re.match(r"\s*(give_up\(|#|cdef |cpdef |\"\"\")", bare) or not bare.strip():
+            found.add(number)
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 def test_the_corpus_reaches_the_model(target, tmp_path):
     assert any(entry.target is target for entry in ALL)
     found = lines_of(target, tmp_path)
     folder = Path(target.package.__file__).parent
-    total = sum(len(lines) for lines in found.values())
-    missed = []
+    total, missed = 0, list[str]()
     for name, lines in sorted(found.items()):
-        text = (folder / name).read_text("utf-8").splitlines()
+        text = (folder / name).read_text("utf-8")
+        left = {n: ran for n, ran in sorted(lines.items()) if n not in not_the_model(text)}
+        total += len(left)
         missed += [
-            f"{name}:{n}: {text[n - 1].strip()}" for n, ran in sorted(lines.items()) if not ran
+            f"{name}:{n}: {text.splitlines()[n - 1].strip()}" for n, ran in left.items() if not ran
         ]
-    assert total > 500, found.keys()
+    assert total > 500, sorted(found)
     share = 1 - len(missed) / total
     print(f"{target}: {share:.2%} of {total} lines")
     print("\n".join(missed))

@@ -33,6 +33,9 @@ PROGRAMS = [
     program("V36", "byte 512 of a page of which 512 were written, long ago",
             DRIVER + "bounce()\nbounce(what=READ, off=512)\n", "off=512", "off=511", quirk="B12",
             era=OLD),
+    program("V36", "a bounce page of which 512 bytes were written is copied",
+            "boot(parent=vduse)\nmmap(npages=256)\nvduse_file(dev=1, what=ATTACH)\n"
+            "bounce(len=512)\numem()\n", "len=512", "len=4096"),
     program("V36", "25 bytes of a configuration of 24", DRIVER + "driver_config(dev=1, len=25)\n",
             "len=25", "len=24", quirk="B11"),
     program("V36", "half of a position", "boot(parent=vduse, features=RING_PACKED)\n" + OWNER
@@ -87,6 +90,13 @@ PARTS = [
            spare=(1, "poke", "map.perm", 3, Ref(0)), behind=MAPPED),
     script("V50", "a request is on a list, and nobody sent it", ("poke", "vduse.n_send", 1), AFTER,
            spare=(0, "poke", "vduse.n_send", 0), behind=BOOT),
+    script("V48", "pages for bouncing without a driver", ("judge_umem_reg", 256, 0),
+           spare=(0, "judge_umem_reg", 256, INVAL), behind=BOOT),
+    script("V48", "pages are taken back that nobody gave", ("judge_umem_dereg_call", 256, 0),
+           spare=(0, "judge_umem_dereg_call", 256, NOENT), behind=BOOT),
+    script("V10", "a daemon goes, its pages stay", ("judge_vduse_closed",), spare=(0, "next_op"),
+           behind="boot(parent=vduse)\nmmap(npages=256)\nvduse_file(dev=1, what=ATTACH)\n"
+           "bounce(len=4096)\numem()\n"),
     script("V13", "the domain has a reference too many", ("poke", "domain.refs", 2, 0), AFTER,
            spare=(0, "poke", "domain.refs", 1, 0), behind=MAPPED),
 ]

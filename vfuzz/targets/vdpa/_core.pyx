@@ -350,6 +350,13 @@ cdef int op_vduse_ioctl(VduseDev* dev, const vf_op* op) noexcept nogil:
     if what == VDUSE_IOCTL_WHAT_GET_FD:
         r = vduse_iotlb_get_fd(dev, asid, start, last, &entry)
         judge_vduse_get_fd(dev, asid, start, last, &entry, r)
+    elif what == VDUSE_IOCTL_WHAT_GET_INFO:
+        r = vduse_iotlb_get_info(dev, asid, start, last, &entry)
+        judge_vduse_get_fd(dev, asid, start, last, &entry, r)
+    elif what == VDUSE_IOCTL_WHAT_GET_FEATURES:
+        r = -EPERM if dev.broken else 0
+        judge_vduse_ioctl(dev, True, r)
+        obs(b"features", <int64_t>dev.driver_features)
     elif what == VDUSE_IOCTL_WHAT_SET_CONFIG:
         r = vduse_dev_set_config(dev, op.arg[VDUSE_IOCTL_OFF], op.arg[VDUSE_IOCTL_LEN],
                                  <uint8_t>index)
@@ -392,12 +399,14 @@ cdef int op_vduse_file(VduseDev* dev, const vf_op* op) noexcept nogil:
         if r == 0:
             # the driver begins with a reset, whatever comes of it
             vduse_vdpa_reset(dev)
+            judge_bounce_reset(dev)
         return r
     if what == VDUSE_FILE_WHAT_CLOSE:
         if not dev.connected:
             return -EBADF
         judge_vduse_close(dev)
         vduse_dev_release(dev)
+        judge_vduse_closed(dev)
         return 0
     # the node's device stays until the process ends
     if dev == &V_devs[0]:
@@ -407,6 +416,7 @@ cdef int op_vduse_file(VduseDev* dev, const vf_op* op) noexcept nogil:
     while thread_leave(dev, True) == 0:
         pass
     r = vduse_vdpa_reset(dev)
+    judge_bounce_reset(dev)
     vduse_vdpa_free(dev)
     return r
 
@@ -426,8 +436,28 @@ cdef int op_bounce(VduseDev* dev, const vf_op* op) noexcept nogil:
     if op.arg[BOUNCE_WHAT] == BOUNCE_WHAT_UNMAP:
         vduse_domain_unmap_page(dev, page)
         return 0
-    return vduse_domain_map_page(dev, page, off, min(op.arg[BOUNCE_LEN], PAGE_SIZE - off),
-                                 op.arg[BOUNCE_TO_DEVICE] != 0)
+    r = vduse_domain_map_page(dev, page, off, min(op.arg[BOUNCE_LEN], PAGE_SIZE - off),
+                              op.arg[BOUNCE_TO_DEVICE] != 0)
+    judge_bounce_map(dev, r)
+    return r
+
+
+cdef int op_umem(VduseDev* dev, const vf_op* op) noexcept nogil:
+    """The daemon gives its memory for the bounce pages, or takes it back."""
+    cdef uint64_t iova = <uint64_t>op.arg[UMEM_PAGE] << PAGE_SHIFT
+    cdef uint64_t uaddr = UAREA_BASE + (<uint64_t>op.arg[UMEM_UPAGE] << PAGE_SHIFT)
+    cdef uint32_t npages = op.arg[UMEM_NPAGES]
+    cdef int r
+    uaddr += op.arg[UMEM_UOFF]
+    if not dev.connected:
+        return -EBADF
+    if op.arg[UMEM_WHAT] == UMEM_WHAT_DEREG:
+        r = vduse_dev_dereg_umem(dev, iova, npages)
+        judge_umem_dereg_call(dev, iova, npages, r)
+        return r
+    r = vduse_dev_reg_umem(dev, iova, uaddr, npages)
+    judge_umem_reg(dev, iova, uaddr, npages, r)
+    return r
 
 
 cdef int op_driver_config(VduseDev* dev, const vf_op* op) noexcept nogil:
@@ -455,6 +485,8 @@ cdef int op_vduse(const vf_op* op) noexcept nogil:
         return -ENODEV
     if op.kind == OP_BOUNCE:
         return op_bounce(&V_devs[1], op)
+    if op.kind == OP_UMEM:
+        return op_umem(&V_devs[1], op)
     dev = &V_devs[op.arg[0]]
     if op.kind == OP_VDUSE_READ:
         if not dev.connected:

@@ -293,7 +293,8 @@ VDUSE_OPS = (
     Op("vduse_ioctl", (
         _dev(),
         Arg("what", "enum", names=("GET_FD", "SET_CONFIG", "VQ_SETUP", "VQ_GET_INFO",
-                                   "VQ_SETUP_KICKFD", "INJECT_IRQ", "INJECT_CONFIG_IRQ")),
+                                   "VQ_SETUP_KICKFD", "INJECT_IRQ", "INJECT_CONFIG_IRQ",
+                                   "GET_INFO", "GET_FEATURES")),
         Arg("index", "int", 0, 255, role="index", interesting=(0, 1, 2, 3),
             doc="queue; SET_CONFIG: the byte"),
         _page(), _off(),
@@ -320,6 +321,14 @@ VDUSE_OPS = (
         Arg("off", "int", 0, 255, role="length", interesting=(0, 8, 23, 24, 25)),
         Arg("len", "int", 0, 255, default=8, role="length", interesting=(1, 8, 24, 25)),
     ), "a driver of the kernel reads the config space", weight=2),
+    Op("umem", (
+        Arg("what", "enum", names=("REG", "DEREG")),
+        Arg("upage", "int", 0, 4095, role="index", interesting=(0, 1, 63, 64)),
+        Arg("uoff", "int", 0, 4095, role="length", interesting=(0, 1)),
+        Arg("npages", "int", 0, 16384, default=256, role="count",
+            interesting=(0, 255, 256, 257, 16384)),
+        Arg("page", "int", 0, 4095, role="index", doc="IOVA in pages"),
+    ), "the daemon gives its memory for the bounce pages of device 1, or takes it back", weight=2),
 )
 
 OPS = (*MEMORY_OPS, *NODE_OPS, *IOTLB_OPS, *VDUSE_OPS)

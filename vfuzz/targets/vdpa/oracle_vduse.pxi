@@ -107,6 +107,9 @@ cdef struct JudgeVduse:
     uint8_t reading             # a read is under way: a request may end while it is copied
     uint8_t ended               # and one did
     uint8_t setup               # the maximal size of a ring changed after the reset
+    uint8_t bounces             # its driver has mapped a page since the reset
+    uint32_t umem               # pages of the daemon's that it has
+    uint8_t taken_back          # and had, until this op
     int n
     JudgeRequest requests[VDUSE_MSGS]   # in the order in which they were sent
 
@@ -241,6 +244,15 @@ cdef void judge_vduse_close(const VduseDev* dev) noexcept nogil:
             b.requests[i].state = REQUEST_WAITS
 
 
+cdef void judge_vduse_closed(const VduseDev* dev) noexcept nogil:
+    """V10: the daemon's memory was given back."""
+    if unlikely(books_of(dev).umem != 0):
+        violation(CHECK_V10, b"judge_vduse_closed:umem", b"VDUSE device", 1,
+                  b"%lld pages of a daemon that is gone are still pinned", books_of(dev).umem, 0,
+                  0)
+    books_of(dev).taken_back = False
+
+
 # ---- VDUSE: ioctls, memory ----
 
 cdef void judge_vduse_errno(int expected, int ret) noexcept nogil:
@@ -284,12 +296,20 @@ cdef void judge_vduse_get_fd(const VduseDev* dev, uint32_t asid, uint64_t start,
                              const Seg* entry, int ret) noexcept nogil:
     """V29: the daemon is told of the first mapping that it asked for, with its own file."""
     cdef const Seg* first = NULL
+    cdef Seg bounce
     cdef int i
-    if asid < vdpa.nas and start <= last:
+    if dev == &V_devs[0] and asid < vdpa.nas and start <= last:
         for i in range(J_as[asid].n_dev):
             if meets(&J_as[asid].dev[i], start, last) and (
                     first == NULL or J_as[asid].dev[i].start < first.start):
                 first = &J_as[asid].dev[i]
+    if dev != &V_devs[0]:
+        # one mapping of all bounce pages, from the first of them on
+        memset(&bounce, 0, sizeof(bounce))
+        bounce.last = (<uint64_t>dev.bounce_pages << PAGE_SHIFT) - 1
+        bounce.perm = VHOST_ACCESS_RW
+        first = &bounce if (books_of(dev).bounces and asid == 0 and start <= last
+                            and start <= bounce.last) else NULL
     judge_vduse_ioctl(dev, first != NULL, ret)
     if unlikely(ret == 0 and (entry.start != first.start or entry.last != first.last
                               or entry.file != first.file or entry.offset != first.offset
@@ -305,6 +325,88 @@ cdef void judge_bounce(int page, uint32_t off, int known) noexcept nogil:
         violation(CHECK_V36, b"judge_bounce:leak", b"bounce page", page,
                   b"the daemon reads byte %lld of bounce page %lld, which nobody wrote", off, page,
                   0)
+
+
+cdef inline void judge_bounce_map(const VduseDev* dev, int ret) noexcept nogil:
+    """The driver maps a page; without memory for one there may be the mapping all the same."""
+    if ret == 0:
+        books_of(dev).bounces = True
+    elif W.faults_fired:
+        books_of(dev).bounces = dev.bounce_map
+
+
+cdef inline void judge_bounce_reset(const VduseDev* dev) noexcept nogil:
+    books_of(dev).bounces = False
+
+
+cdef void judge_umem_copy(int page, const uint8_t* known) noexcept nogil:
+    """V36: what the daemon gets was given to it."""
+    cdef int i
+    for i in range(512):
+        if unlikely(known[i] != 0xff):
+            violation(CHECK_V36, b"judge_umem_copy:leak", b"bounce page", page,
+                      b"bounce page %lld is copied to the daemon, and nobody wrote all of it", page,
+                      0, 0)
+
+
+cdef void judge_umem_reg(const VduseDev* dev, uint64_t iova, uint64_t uaddr, uint32_t npages,
+                         int ret) noexcept nogil:
+    """V48, V12: all bounce pages at once, memory that is there and may be locked."""
+    cdef JudgeVduse* b = books_of(dev)
+    cdef const Upage* u
+    cdef uint32_t i
+    cdef int expected = 0
+    if (not b.bounces or npages != dev.bounce_pages or iova != 0
+            or uaddr & PAGE_MASK_LOW):
+        expected = -EINVAL
+    elif b.umem:
+        expected = -EEXIST
+    elif npages + <uint64_t>mm.foreign + <uint64_t>J.pages > mm.rlimit:
+        expected = -ENOMEM
+    else:
+        for i in range(npages):
+            u = upage_of(uaddr + (<uint64_t>i << PAGE_SHIFT))
+            if u == NULL or u.readonly:
+                expected = -ENOMEM if i else -EFAULT
+                break
+    if b.broken:
+        expected = -EPERM
+    if ret == 0 and expected == 0:
+        b.umem = npages
+        J.pages += npages
+        for i in range(npages):
+            mm_frames[V_umem_pages[i]].wo += 1
+    elif unlikely(ret != expected and not (W.faults_fired and ret < 0)):
+        violation(CHECK_V48, b"judge_umem_reg:errno", b"ioctl", W.op,
+                  b"giving %lld pages for bouncing returns %lld instead of %lld", npages, ret,
+                  expected)
+
+
+cdef void judge_umem_gone(uint32_t npages) noexcept nogil:
+    """The daemon's pages were unpinned."""
+    cdef uint32_t i
+    J.pages -= npages
+    for i in range(npages):
+        mm_frames[V_umem_pages[i]].wo -= 1
+    J_vduse[1].umem = 0
+    J_vduse[1].taken_back = True
+
+
+cdef void judge_umem_dereg_call(const VduseDev* dev, uint64_t iova, uint32_t npages,
+                                int ret) noexcept nogil:
+    """V48: what was given is taken back as a whole."""
+    cdef JudgeVduse* b = books_of(dev)
+    cdef int expected = 0
+    if b.broken:
+        expected = -EPERM
+    elif not b.umem and not b.taken_back:
+        expected = -ENOENT
+    elif iova != 0 or npages != dev.bounce_pages:
+        expected = -EINVAL
+    b.taken_back = False
+    if unlikely(ret != expected and not (W.faults_fired and ret < 0)):
+        violation(CHECK_V48, b"judge_umem_dereg:errno", b"ioctl", W.op,
+                  b"taking %lld pages back returns %lld instead of %lld", npages, ret, expected)
 
 
 cdef void judge_driver_config(const uint8_t* known, uint32_t length) noexcept nogil:

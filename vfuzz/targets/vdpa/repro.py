@@ -83,6 +83,7 @@ CANNOT = {
     "vduse_ioctl": _DAEMON,
     "vduse_file": _DAEMON,
     "bounce": _DRIVER,
+    "umem": _DAEMON,
     "driver_config": _DRIVER,
 }
 

@@ -50,7 +50,25 @@ cdef int64_t rig_judge_vduse_ioctl(const int64_t* a) noexcept nogil:
     return 0
 
 
+cdef int64_t rig_judge_umem_reg(const int64_t* a) noexcept nogil:
+    judge_umem_reg(&V_devs[1], 0, UAREA_BASE, <uint32_t>a[0], <int>a[1])
+    return 0
+
+
+cdef int64_t rig_judge_umem_dereg_call(const int64_t* a) noexcept nogil:
+    judge_umem_dereg_call(&V_devs[1], 0, <uint32_t>a[0], <int>a[1])
+    return 0
+
+
+cdef int64_t rig_judge_vduse_closed(const int64_t* a) noexcept nogil:
+    judge_vduse_closed(&V_devs[1])
+    return 0
+
+
 cdef void _rig_add_vduse():
+    _rig_add("judge_umem_reg npages ret", rig_judge_umem_reg)
+    _rig_add("judge_umem_dereg_call npages ret", rig_judge_umem_dereg_call)
+    _rig_add("judge_vduse_closed", rig_judge_vduse_closed)
     _rig_add("vduse_enqueue msg -> requests to be read", rig_vduse_enqueue)
     _rig_add("vduse_get_fd asid start last -> 0 or -errno", rig_vduse_get_fd)
     _rig_add("judge_msg_sent request", rig_judge_msg_sent)

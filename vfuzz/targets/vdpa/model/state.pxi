@@ -125,6 +125,8 @@ cdef enum:
     VDUSE_CONFIG_SIZE = 24      # that the daemon gives its devices
     VDUSE_NUM_MAX = 256         # of their rings
     VDUSE_BOUNCE_MAPS = 8       # pages that a program bounces
+    VDUSE_BOUNCE_PAGES = 16_384     # VDUSE_BOUNCE_SIZE
+    VDUSE_MIN_BOUNCE_PAGES = 256    # VDUSE_MIN_BOUNCE_SIZE
     GROUPS_MAX = 4
 
     # lists of a struct vduse_dev_msg
@@ -342,6 +344,8 @@ cdef struct VduseDev:           # struct vduse_dev
     VduseQueue vqs[VDUSE_VQS]
     uint32_t group_as[GROUPS_MAX]   # vq_groups[].as, as its id (API 1)
     uint8_t bounce_map
+    uint32_t bounce_pages       # bounce_size, which a daemon may make smaller from 6.4 on
+    int umem                    # struct vduse_umem: object, 0 none; its pages are V_umem_pages
     VduseBounce bounce[VDUSE_BOUNCE_MAPS]
 
 cdef struct VdpasimVirtqueue:   # struct vdpasim_virtqueue
@@ -448,6 +452,7 @@ cdef Vdpa vdpa
 cdef VdpaSim vdpasim
 cdef VduseDev V_devs[VDUSE_DEVS]
 cdef int V_daemon               # DAEMON_MODE_*
+cdef int32_t V_umem_pages[UAREA_PAGES]  # of device 1: only a driver of the kernel bounces
 cdef Iotlb vdpasim_iommu[NAS_MAX]   # VDUSE: of struct vduse_iova_domain
 cdef VdpasimVirtqueue sim_vqs[NVQS_MAX]
 cdef VpVdpa vp_vdpa

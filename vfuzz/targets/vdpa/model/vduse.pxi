@@ -499,6 +499,8 @@ cdef int vduse_domain_map_page(VduseDev* dev, int page, uint32_t off, uint32_t s
     cdef uint32_t i
     if map.used:
         return -EINVAL
+    if not dev.bounce_map and fault(FAULT_ALLOC, b"vduse_domain_init_bounce_map:map"):
+        return -EINVAL
     dev.bounce_map = True
     if not map.page:
         if fault(FAULT_ALLOC, b"vduse_domain_map_bounce_page:page"):
@@ -507,7 +509,8 @@ cdef int vduse_domain_map_page(VduseDev* dev, int page, uint32_t off, uint32_t s
         # "avoid leaking information to userspace" (7.2): the page was as it came
         memset(map.known, 0 if quirk(QUIRK_B12) or era_7_0() else 0xff, sizeof(map.known))
     map.used = True
-    if to_device:
+    # with pages of the daemon's the kernel's own one stays as it is
+    if to_device and not dev.umem:
         for i in range(off, off + size):
             map.known[i >> 3] |= <uint8_t>(1 << (i & 7))
     return 0
@@ -521,9 +524,94 @@ cdef void vduse_domain_unmap_page(VduseDev* dev, int page) noexcept nogil:
 cdef int vduse_domain_mmap_fault(VduseDev* dev, int page, uint32_t off) noexcept nogil:
     """The daemon reads a byte of a bounce page: whether anybody wrote it; -EFAULT (SIGBUS)."""
     cdef const VduseBounce* map = &dev.bounce[page]
-    if not map.page:
+    # what the daemon gave it has at its own address
+    if not map.page or dev.umem:
         return -EFAULT
     return (map.known[off >> 3] >> (off & 7)) & 1
+
+
+cdef void vduse_domain_add_user_bounce_pages(VduseDev* dev) noexcept nogil:
+    """Pages in use are copied whole to those of the daemon."""
+    cdef int i
+    for i in range(VDUSE_BOUNCE_MAPS):
+        if dev.bounce[i].page and dev.bounce[i].used:
+            judge_umem_copy(i, dev.bounce[i].known)
+
+
+cdef void vduse_domain_remove_user_bounce_pages(VduseDev* dev) noexcept nogil:
+    """And back."""
+    cdef int i
+    for i in range(VDUSE_BOUNCE_MAPS):
+        if dev.bounce[i].page and dev.bounce[i].used:
+            memset(dev.bounce[i].known, 0xff, sizeof(dev.bounce[i].known))
+
+
+cdef int reg_umem_pages(VduseDev* dev, uint64_t uaddr, uint32_t npages) noexcept nogil:
+    """0, -ENOMEM, -EFAULT."""
+    cdef int pinned, i
+    if npages + <uint64_t>mm.pinned_vm > mm.rlimit:
+        return -ENOMEM
+    pinned = pin_user_pages(uaddr, <int>npages, True, V_umem_pages, b"vduse_dev_reg_umem:pin")
+    if pinned != <int>npages:
+        for i in range(pinned):
+            unpin_user_page(V_umem_pages[i], b"vduse_dev_reg_umem:unpin")
+        return pinned if pinned < 0 else -ENOMEM
+    vduse_domain_add_user_bounce_pages(dev)
+    mm.pinned_vm += npages
+    return 0
+
+
+cdef int vduse_dev_reg_umem(VduseDev* dev, uint64_t iova, uint64_t uaddr,
+                            uint32_t npages) noexcept nogil:
+    """VDUSE_IOTLB_REG_UMEM: 0, -EPERM, -EFAULT, -EINVAL, -EEXIST, -ENOMEM."""
+    cdef int page_list, umem, ret = -ENOMEM
+    if dev.broken:
+        return -EPERM
+    if fault(FAULT_ADD, b"vduse_dev_ioctl:copy_umem"):
+        return -EFAULT
+    if (not dev.bounce_map or npages != dev.bounce_pages or iova != 0
+            or uaddr & PAGE_MASK_LOW):
+        return -EINVAL
+    if dev.umem:
+        return -EEXIST
+    page_list = kmalloc(b"page list", O_DEVICE, b"vduse_dev_reg_umem:page_list")
+    umem = kmalloc(b"umem", O_DEVICE, b"vduse_dev_reg_umem:umem")
+    if page_list and umem:
+        ret = reg_umem_pages(dev, uaddr, npages)
+    # the list belongs to umem, and is one object with it from here on
+    kfree(page_list, b"vduse_dev_reg_umem:free_list")
+    if ret:
+        kfree(umem, b"vduse_dev_reg_umem:free")
+        return ret
+    dev.umem = umem
+    return 0
+
+
+cdef int dereg_umem(VduseDev* dev, uint64_t iova, uint32_t npages) noexcept nogil:
+    """vduse_dev_dereg_umem(): 0, -ENOENT, -EINVAL."""
+    cdef uint32_t i
+    if dev.umem == 0:
+        return -ENOENT
+    if iova != 0 or npages != dev.bounce_pages:
+        return -EINVAL
+    vduse_domain_remove_user_bounce_pages(dev)
+    for i in range(npages):
+        set_page_dirty_lock(V_umem_pages[i], b"vduse_dev_dereg_umem:dirty")
+        unpin_user_page(V_umem_pages[i], b"vduse_dev_dereg_umem:unpin")
+    judge_umem_gone(npages)
+    mm.pinned_vm -= npages
+    kfree(dev.umem, b"vduse_dev_dereg_umem:free")
+    dev.umem = 0
+    return 0
+
+
+cdef int vduse_dev_dereg_umem(VduseDev* dev, uint64_t iova, uint32_t npages) noexcept nogil:
+    """VDUSE_IOTLB_DEREG_UMEM."""
+    if dev.broken:
+        return -EPERM
+    if fault(FAULT_ADD, b"vduse_dev_ioctl:copy_umem"):
+        return -EFAULT
+    return dereg_umem(dev, iova, npages)
 
 
 # ---- the daemon's file ----
@@ -556,8 +644,9 @@ cdef int vduse_dev_open(VduseDev* dev, bint race) noexcept nogil:
 
 
 cdef void vduse_dev_release(VduseDev* dev) noexcept nogil:
-    """close(2): requests that were read are to be read again."""
+    """close(2): requests that were read are to be read again, its memory is given back."""
     cdef int m
+    dereg_umem(dev, 0, dev.bounce_pages)
     lock(L_MSG, b"vduse_dev_release:lock")
     while dev.n_recv:
         m = dev.recv_list[dev.n_recv - 1]
@@ -579,6 +668,7 @@ cdef int vduse_create_dev(VduseDev* dev) noexcept nogil:
     judge_vduse_created(dev)
     dev.obj = obj
     dev.config_size = VDUSE_CONFIG_SIZE
+    dev.bounce_pages = VDUSE_MIN_BOUNCE_PAGES if era_6_12() else VDUSE_BOUNCE_PAGES
     dev.connected = True
     for i in range(VDUSE_VQS):
         dev.vqs[i].num_max = VDUSE_NUM_MAX
@@ -610,28 +700,34 @@ cdef int vdev_add(VduseDev* dev) noexcept nogil:
 
 
 cdef void vduse_vdpa_free(VduseDev* dev) noexcept nogil:
+    """Its driver has unmapped what it mapped."""
+    cdef int i
+    for i in range(VDUSE_BOUNCE_MAPS):
+        dev.bounce[i].used = False
     kfree(dev.vdev, b"vduse_vdpa_free:vdev")
     dev.vdev = 0
 
 
 # ---- its ioctls ----
 
-cdef int vduse_iotlb_get_fd(VduseDev* dev, uint32_t asid, uint64_t start, uint64_t last,
-                            Seg* entry) noexcept nogil:
-    """VDUSE_IOTLB_GET_FD: 0 and the first mapping that overlaps, -EPERM, -EFAULT, -EINVAL."""
+cdef bint domain_first(VduseDev* dev, uint32_t asid, uint64_t start, uint64_t last,
+                       Seg* entry) noexcept nogil:
+    """The first mapping of the device's domain that overlaps, if there is one.
+
+    Device 0 has those that vhost-vdpa set, device 1 that of the bounce pages.
+    """
     cdef const Map* p
     cdef int m
-    if dev.broken:
-        return -EPERM
-    if fault(FAULT_ADD, b"vduse_dev_ioctl:copy_entry"):
-        return -EFAULT
-    if start > last or asid >= vdpa.nas:
-        return -EINVAL
+    memset(entry, 0, sizeof(Seg))
+    if dev != &V_devs[0]:
+        entry.last = (<uint64_t>dev.bounce_pages << PAGE_SHIFT) - 1
+        entry.perm = VHOST_ACCESS_RW
+        return dev.bounce_map and asid == 0 and start <= entry.last
     lock(L_IOMMU, b"vduse_dev_ioctl:lock_fd")
     m = vhost_iotlb_itree_first(&vdpasim_iommu[asid], start, last)
     unlock(L_IOMMU, b"vduse_dev_ioctl:unlock_fd")
     if m == 0:
-        return -EINVAL
+        return False
     p = &I_maps[m]
     entry.start = p.start
     entry.last = p.last
@@ -639,6 +735,27 @@ cdef int vduse_iotlb_get_fd(VduseDev* dev, uint32_t asid, uint64_t start, uint64
     entry.perm = p.perm
     entry.file = <uint32_t>M_files[p.opaque].file + 1
     entry.offset = M_files[p.opaque].offset
+    return True
+
+
+cdef int vduse_iotlb_get_info(VduseDev* dev, uint32_t asid, uint64_t start, uint64_t last,
+                              Seg* entry) noexcept nogil:
+    """VDUSE_IOTLB_GET_INFO: the same without a file; whether it can be replaced by memory."""
+    cdef int r = vduse_iotlb_get_fd(dev, asid, start, last, entry)
+    if r == 0:
+        obs(b"capability", dev.bounce_map)
+    return r
+
+
+cdef int vduse_iotlb_get_fd(VduseDev* dev, uint32_t asid, uint64_t start, uint64_t last,
+                            Seg* entry) noexcept nogil:
+    """VDUSE_IOTLB_GET_FD: 0 and the first mapping that overlaps, -EPERM, -EFAULT, -EINVAL."""
+    if dev.broken:
+        return -EPERM
+    if fault(FAULT_ADD, b"vduse_dev_ioctl:copy_entry"):
+        return -EFAULT
+    if start > last or asid >= vdpa.nas or not domain_first(dev, asid, start, last, entry):
+        return -EINVAL
     if fault(FAULT_ADD, b"vduse_dev_ioctl:copy_back"):
         return -EFAULT
     return 0

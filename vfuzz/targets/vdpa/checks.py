@@ -78,6 +78,9 @@ CHECKS = (
     # ---- rings and data ----
     Check("V29", "wrong-translation",
           "Translated bytes are the mapped ones, all of them, in order.", "iotlb_translate()"),
+    Check("V30", "bad-permission",
+          "The device reads only what RO allows, writes only what WO does.",
+          "iotlb_translate(): perm"),
     Check("V32", "hang",
           "Every loop makes progress and every run of work has a bound.",
           "__vringh_iov(), vringh_iov_xfer(), vdpasim_net_work()"),

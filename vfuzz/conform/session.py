@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Many programs on one kernel: guests by boot arguments, restarts, counts, minimising.
+
+A target that can be compared has a module `real`: project(), observe(), generated(), EXPLAINED.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from vfuzz.api import Program, Target
+from vfuzz.conform.compare import Divergence, Verdict, compare, died
+from vfuzz.conform.guest import Guest, GuestDied
+from vfuzz.conform.kernel import Kernel
+from vfuzz.errors import UsageError
+from vfuzz.program.generator import generate
+from vfuzz.program.minimise import minimise
+from vfuzz.program.schema import ProgramData
+
+__all__ = ["Found", "Session", "Totals", "generated"]
+
+CHUNK = 2000  # programs that one guest is given at a time
+OPS_MAX = 16  # of a generated program, its beginning not counted
+MACHINES_MIN = 4
+MACHINE_SHARE = 150
+TRIES_MAX = 400
+
+
+@dataclass
+class Found:
+    """A signature: how often, the shortest program that shows it, why it is right if it is."""
+
+    signature: str
+    verdict: Verdict
+    hits: int = 1
+    explained: str | None = None
+
+
+@dataclass
+class Totals:
+    """What a session has done."""
+
+    programs: int = 0
+    agreed: int = 0
+    ops: int = 0
+    observables: int = 0
+    cut: int = 0
+    boots: int = 0
+    deaths: int = 0
+    impossible: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    found: dict[str, Found] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def unexplained(self) -> list[Found]:
+        return [found for found in self.found.values() if found.explained is None]
+
+
+def real_of(target: Target) -> Any:
+    """A target's module `real`. Raises UsageError when it has none."""
+    name = f"{target.package.__name__}.real"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise UsageError(
+            f"{target.name} cannot be compared with a kernel yet; vdpa can"
+        ) from None
+
+
+def generated(target: Target, count: int, seed: int) -> Iterator[Program]:
+    """Random programs without injected failures, on machines that the real system can be.
+
+    A machine is a boot of the guest, so there are few of them: one for each MACHINE_SHARE programs.
+    """
+    schema, real = target.schema, real_of(target)
+    rng = Random(seed)
+    names = [arg.name for arg in schema.boot]
+    start = tuple(schema.call(name) for name in real.BEGIN)
+
+    def boot_of(made: ProgramData) -> dict[str, int]:
+        return real.generated(dict(zip(names, made.boot, strict=True)))
+
+    machines = [boot_of(ProgramData(tuple(arg.default for arg in schema.boot), ()))]
+    while len(machines) < max(MACHINES_MIN, count // MACHINE_SHARE):
+        machines.append(boot_of(generate(schema, rng, n_ops=0)))
+    for _ in range(count):
+        made = generate(schema, rng, n_ops=rng.randint(1, OPS_MAX))
+        machine = rng.choice(machines)
+        boot = {**boot_of(made), **{name: machine[name] for name in real.MACHINE}}
+        ops = tuple(type(op)(op.kind, op.args, None) for op in made.ops)
+        if rng.random() < 0.8:
+            ops = start + ops
+        yield target.program(ProgramData(tuple(boot[name] for name in names), ops))
+
+
+class Session:
+    """Compares programs of a target in an era, with quirks, with a kernel."""
+
+    def __init__(
+        self,
+        target: Target,
+        kernel: Kernel,
+        era: str,
+        quirks: tuple[str, ...] = (),
+        *,
+        jobs: int = 1,
+        tick: Callable[[Totals], None] = lambda totals: None,
+    ) -> None:
+        self.target = target
+        self.kernel = kernel
+        self.era = era
+        self.quirks = quirks
+        self.jobs = jobs
+        self.real = real_of(target)
+        self.totals = Totals()
+        self._tick = tick
+        self._lock = threading.Lock()
+        self._spare: dict[tuple[str, ...], Guest] = {}
+
+    # ---- one program ----
+
+    def _verdict(self, program: Program, projection: Any, answer: Any) -> Verdict:
+        made, answers, left, log = answer
+        result = self.target.execute(program, self.era, self.quirks, trace=True)
+        seen = [
+            self.real.observe(call, got)
+            for call, got in zip(program.ops, answers, strict=False)
+        ]
+        return compare(program, result, seen, made, left, tuple(log), projection.skipped)
+
+    def one(self, program: Program) -> Verdict:
+        """Compare one program, in a guest that is kept. Raises real.Impossible."""
+        projection = self.real.project(program, self.era)
+        guest = self._spare.get(projection.key)
+        if guest is None:
+            guest = self._spare[projection.key] = self._boot(projection.key)
+        answers: list[Any] = []
+        try:
+            guest.run([projection.payload], lambda _, answer: answers.append(answer))
+        except GuestDied as dead:
+            self._spare.pop(projection.key).close()
+            return died(program, dead.why, dead.log)
+        return self._verdict(program, projection, answers[0])
+
+    def _boot(self, key: tuple[str, ...]) -> Guest:
+        with self._lock:
+            self.totals.boots += 1
+        return Guest(self.kernel.image, key)
+
+    # ---- many ----
+
+    def run(self, programs: Iterable[Program]) -> Totals:
+        """Compare them all."""
+        started = time.monotonic()
+        groups: dict[tuple[str, ...], list[tuple[Program, Any]]] = {}
+        for program in programs:
+            try:
+                projection = self.real.project(program, self.era)
+            except self.real.Impossible as why:
+                self.totals.programs += 1
+                self.totals.impossible[str(why)] += 1
+                continue
+            groups.setdefault(projection.key, []).append((program, projection))
+        work = [
+            (key, group[i : i + CHUNK])
+            for key, group in groups.items()
+            for i in range(0, len(group), CHUNK)
+        ]
+        work.sort(key=lambda part: -len(part[1]))
+        failed: list[BaseException] = []
+
+        def worker() -> None:
+            try:
+                while not failed:
+                    with self._lock:
+                        if not work:
+                            return
+                        key, part = work.pop(0)
+                    self._part(key, part, started)
+            except BaseException as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=worker, daemon=True) for _ in range(self.jobs)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failed:
+            raise failed[0]
+        self.totals.seconds = time.monotonic() - started
+        return self.totals
+
+    def _part(self, key: tuple[str, ...], part: list[tuple[Program, Any]], started: float) -> None:
+        """Programs of one boot, in as many guests as they kill."""
+        while part:
+            done = 0
+
+            def take(number: int, answer: Any, part: list[tuple[Program, Any]] = part) -> None:
+                nonlocal done
+                program, projection = part[number]
+                with self._lock:  # the model has one world
+                    verdict = self._verdict(program, projection, answer)
+                    self._count(verdict, projection)
+                    done = number + 1
+                    self.totals.seconds = time.monotonic() - started
+                    self._tick(self.totals)
+
+            guest = self._boot(key)
+            try:
+                guest.run([projection.payload for _, projection in part], take)
+                part = []
+            except GuestDied as dead:
+                at = max(dead.program, done)
+                if at < len(part):
+                    with self._lock:
+                        self.totals.deaths += 1
+                        self._count(died(part[at][0], dead.why, dead.log), part[at][1])
+                part = part[at + 1 :]
+            finally:
+                guest.close()
+
+    def _count(self, verdict: Verdict, projection: Any) -> None:
+        totals = self.totals
+        totals.programs += 1
+        totals.ops += verdict.compared
+        totals.observables += verdict.observables
+        totals.cut += verdict.cut is not None
+        calls = verdict.program.ops
+        for i, why in projection.skipped.items():
+            totals.skipped[f"{calls[i].name}: {why}"] += 1
+        if projection.cut is not None:
+            at, why = projection.cut
+            totals.skipped[f"{calls[at].name}: {why}"] += 1
+            totals.skipped["ops behind one that cannot be done"] += len(calls) - at - 1
+        if verdict.cut is not None:
+            totals.skipped["ops from a violation of the model on"] += len(calls) - verdict.cut
+        for row in verdict.rows:
+            if row.model is not None and 0 <= row.op < len(calls):
+                totals.kinds[calls[row.op].name] += 1
+        if verdict.divergence is None:
+            totals.agreed += 1
+            return
+        self._keep(verdict, verdict.divergence)
+
+    def _keep(self, verdict: Verdict, divergence: Divergence) -> None:
+        found = self.totals.found.get(divergence.signature)
+        if found is None:
+            why = [e.reason for e in self.real.EXPLAINED
+                   if e.signature == divergence.signature and self.era.startswith(e.era)]  # fmt: skip
+            self.totals.found[divergence.signature] = Found(
+                divergence.signature, verdict, explained=why[0] if why else None
+            )
+            return
+        found.hits += 1
+        if len(verdict.program) < len(found.verdict.program):
+            found.verdict = verdict
+
+    # ---- smaller ----
+
+    def minimise(self, found: Found, seconds: float = 20.0) -> None:
+        """Make the program of a signature smaller, on the kernel too."""
+
+        def holds(data: ProgramData) -> bool:
+            nonlocal best
+            try:
+                verdict = self.one(self.target.program(data))
+            except self.real.Impossible:
+                return False
+            same = verdict.divergence is not None
+            same = same and verdict.divergence.signature == found.signature  # type: ignore[union-attr]
+            if same:
+                best = verdict
+            return same
+
+        best = found.verdict
+        data, _ = minimise(
+            self.target.schema, found.verdict.program.data, holds,
+            deadline_s=seconds, max_tries=TRIES_MAX,
+        )  # fmt: skip
+        if best.program.data == data:
+            found.verdict = best
+
+    def close(self) -> None:
+        """End all guests."""
+        for guest in self._spare.values():
+            guest.close()
+        self._spare.clear()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -14,7 +14,6 @@ import ctypes
 import errno
 import fcntl
 import marshal
-import mmap
 import os
 import resource
 import socket
@@ -76,12 +75,10 @@ class Pool:
     def __init__(self, pages):
         put_fd(os.memfd_create("pool"), self.FD)
         os.ftruncate(self.FD, pages * PAGE)
-        view = mmap.mmap(self.FD, pages * PAGE)
-        for i in range(pages):
-            view[i * PAGE] = 1
-        start = ctypes.addressof(ctypes.c_char.from_buffer(view))
+        start = mmap_at(None, pages, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, self.FD, 0)
         with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
             entries = os.pread(pagemap.fileno(), 8 * pages, start // PAGE * 8)
+        libc.munmap(start, pages * PAGE)
         pfns = [entry & ((1 << 55) - 1) for (entry,) in struct.iter_unpack("<Q", entries)]
         where = sorted(zip(pfns, range(pages), strict=True))
         best = (0, 0)
@@ -312,7 +309,7 @@ class Machine:
             put_fd(os.memfd_create(f"file{i}"), FILES + i)
             os.ftruncate(FILES + i, FILE_PAGES * PAGE)
         self.free_eventfds()
-        self.netlink = Netlink()
+        self.netlink = None
         self.features = None  # of the device that is there; None: there is none
         self.dirty = True
         self.child = None
@@ -350,6 +347,8 @@ class Machine:
 
     def device(self, features, fresh):
         """The device as a program wants it: 0 or -errno."""
+        if self.netlink is None:
+            self.netlink = Netlink()
         if self.features == features and not (fresh or self.dirty):
             return 0
         if self.features is not None:

@@ -60,7 +60,7 @@ class Verdict:
     compared     ops of which at least one observable was compared
     observables  how many were
     cut          the op at which the model found a violation: from there on nothing is compared
-    site         of the model: function and label of the last thing that it did before the difference
+    site         the last place of the model that did something before they differed
     """
 
     program: Program

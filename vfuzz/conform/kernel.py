@@ -24,7 +24,8 @@ from vfuzz.errors import Error, UsageError, did_you_mean
 
 __all__ = [
     "DEBIAN", "OPTIONS", "BuildFailed", "Kernel", "Plan", "build", "cache_dir", "config_dir",
-    "debian_source", "era_of", "find", "installed", "missing_symbols", "parse_fragment", "plan", "remove", "version_of",
+    "debian_source", "era_of", "find", "installed", "missing_symbols", "parse_fragment", "plan",
+    "remove", "version_of",
 ]  # fmt: skip
 
 #: Series whose source Debian packages, and that the models follow.

@@ -59,8 +59,8 @@ def text(totals: Totals, kernel: Kernel, era: str, quirks: tuple[str, ...],
     if totals.found:
         lines += ["", "divergences:"]
         for found in sorted(totals.found.values(), key=lambda found: -found.hits):
-            lines.append(f"  {found.hits:>10,}  {found.signature}"
-                         + (f" (explained: {found.explained})" if found.explained else ""))  # fmt: skip
+            why = f" (explained: {found.explained})" if found.explained else ""
+            lines.append(f"  {found.hits:>10,}  {found.signature}{why}")
     return "\n".join(lines) + "\n"
 
 

@@ -256,8 +256,11 @@ class Session:
     def _keep(self, verdict: Verdict, divergence: Divergence) -> None:
         found = self.totals.found.get(divergence.signature)
         if found is None:
-            why = [e.reason for e in self.real.EXPLAINED
-                   if e.signature == divergence.signature and self.era.startswith(e.era)]  # fmt: skip
+            why = [
+                entry.reason
+                for entry in self.real.EXPLAINED
+                if entry.signature == divergence.signature and self.era.startswith(entry.era)
+            ]
             self.totals.found[divergence.signature] = Found(
                 divergence.signature, verdict, explained=why[0] if why else None
             )

@@ -23,7 +23,7 @@ import termios
 import tty
 
 MAGIC = b"\x00vfz"
-AREA = 0x7F0000000000
+AREA = 0x7E00000000  # a guest process ends at 0x7F80000000
 AREA_PAGES = 4096
 PAGE = 4096
 NODE = 100  # file descriptors, the same in every process

@@ -68,9 +68,9 @@ class Guest:
         self.program_max_s = program_max_s
         self._data = b""
         self._batches = 0
-        shm = Path("/dev/shm")
-        base = shm if os.access(shm, os.W_OK) else None
-        self.dir = Path(tempfile.mkdtemp(prefix="vfuzz-guest-", dir=base))
+        # what the guest reads must not be below /dev, /proc or /sys: it has others there
+        self.dir = Path(tempfile.mkdtemp(prefix="vfuzz-guest-"))
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else str(self.dir)
         self.dir.chmod(0o755)
         self.log_path = self.dir / "console.log"
         to_guest, self._to = os.pipe()
@@ -79,14 +79,14 @@ class Guest:
             str(image), f"mem={memory_mib}M", "root=/dev/root", "rootfstype=hostfs",
             "rootflags=/", "ro", "con=null", "con0=null,fd:1", "con1=null",
             f"ssl0=fd:{to_guest},fd:{from_guest}", "ssl=null", f"umid=g{os.getpid()}-{id(self)}",
-            f"uml_dir={self.dir}/", *arguments, f"init={sys.executable}", "--", "-I", "-S",
+            f"uml_dir={self.dir}/", "LC_ALL=C", *arguments, f"init={sys.executable}", "--", "-I", "-S",
             str(Path(agent.__file__).resolve()), str(pool_pages),
         ]  # fmt: skip
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 pass_fds=(to_guest, from_guest), start_new_session=True,
-                env={"TMPDIR": str(self.dir), "PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
+                env={"TMPDIR": memory, "PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
                 cwd=self.dir,
             )  # fmt: skip
         os.close(to_guest)
@@ -146,7 +146,8 @@ class Guest:
     def log(self) -> str:
         """The end of the console."""
         with contextlib.suppress(OSError):
-            return self.log_path.read_text(errors="replace")[-LOG_TAIL_MAX:]
+            text = self.log_path.read_text(errors="replace")
+            return text.partition(" as init process\n")[2][-LOG_TAIL_MAX:] or text[-LOG_TAIL_MAX:]
         return ""
 
     def close(self) -> None:

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from vfuzz.conform import agent
 from vfuzz.targets.vdpa.ops import BOOT, GETS
-from vfuzz.targets.vdpa.repro import BY_ALL, words
+from vfuzz.targets.vdpa.repro import AREA, BY_ALL, words
 
 if TYPE_CHECKING:
     from vfuzz.api import Call, Program
@@ -282,13 +283,21 @@ def _action(call: Call, boot: Mapping[str, int], memory: _Memory) -> tuple[Any, 
     return _node(name, w)
 
 
+def _here(uaddr: int) -> int:
+    """A user address of the model's process, in the agent's."""
+    if AREA <= uaddr < AREA + AREA_PAGES * PAGE:
+        return uaddr - AREA + agent.AREA
+    return uaddr
+
+
 def _message_of(name: str, w: Mapping[str, Any]) -> tuple[Any, ...]:
     if name == "update":
-        return _message(w["format"], w["asid"], 2, w["iova"], w["size"], w["uaddr"], w["perm"])
+        return _message(w["format"], w["asid"], 2, w["iova"], w["size"], _here(w["uaddr"]),
+                        w["perm"])  # fmt: skip
     if name == "invalidate":
         return _message(w["format"], w["asid"], 3, w["iova"], w["size"], 0, 0)
     if name == "write":
-        return _message(w["raw_format"], w["asid"], w["type"], w["iova"], w["size"], w["same"], 3,
+        return _message(w["raw_format"], w["asid"], w["type"], w["iova"], w["size"], _here(w["same"]), 3,
                         w["length"])  # fmt: skip
     return _message(w["format"], w["asid"], 5 + (name == "batch_end"), 0, w["size"], 0, 0)
 

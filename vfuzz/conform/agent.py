@@ -20,10 +20,11 @@ import socket
 import struct
 import sys
 import termios
+import traceback
 import tty
 
 MAGIC = b"\x00vfz"
-AREA = 0x7E00000000  # a guest process ends at 0x7F80000000
+AREA = 0x7E00000000  # a process of User-Mode Linux ends at 0x7F80000000, with its stack
 AREA_PAGES = 4096
 PAGE = 4096
 NODE = 100  # file descriptors, the same in every process
@@ -116,7 +117,7 @@ class Netlink:
     """The family `vdpa`: devices come and go."""
 
     NEW, DEL = 3, 4
-    MGMTDEV, NAME, FEATURES = 2, 4, 40
+    MGMTDEV, NAME, FEATURES = 2, 4, 20
 
     def __init__(self):
         self.sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16)
@@ -249,8 +250,10 @@ class Process:
         os.close(EVENTFD + which)
         return (0, None)
 
-    def refuse(self, code):
-        """What the tool, not the kernel, refuses."""
+    def refuse(self, code, node=False):
+        """What no process can ask for. node: of the open node."""
+        if node:
+            fcntl.fcntl(NODE, fcntl.F_GETFD)
         return (-code, None)
 
     def forget(self):
@@ -432,8 +435,13 @@ class Machine:
                     self.send(("end", i, self.run(programs[i])))
                 self.send(("done",))
             elif command[0] == "halt":
-                os.sync()
-                libc.reboot(ctypes.c_int(0x4321FEDC))
+                halt()
+
+
+def halt():
+    """End the guest."""
+    sys.stderr.flush()
+    libc.reboot(ctypes.c_int(0x4321FEDC))
 
 
 def main():
@@ -447,8 +455,5 @@ if __name__ == "__main__":
     try:
         main()
     except BaseException:
-        import traceback
-
         traceback.print_exc()
-        sys.stderr.flush()
-        libc.reboot(ctypes.c_int(0x4321FEDC))
+        halt()

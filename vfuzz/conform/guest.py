@@ -79,8 +79,8 @@ class Guest:
             str(image), f"mem={memory_mib}M", "root=/dev/root", "rootfstype=hostfs",
             "rootflags=/", "ro", "con=null", "con0=null,fd:1", "con1=null",
             f"ssl0=fd:{to_guest},fd:{from_guest}", "ssl=null", f"umid=g{os.getpid()}-{id(self)}",
-            f"uml_dir={self.dir}/", "LC_ALL=C", *arguments, f"init={sys.executable}", "--", "-I", "-S",
-            str(Path(agent.__file__).resolve()), str(pool_pages),
+            f"uml_dir={self.dir}/", "LC_ALL=C", *arguments, f"init={sys.executable}", "--",
+            "-I", "-S", str(Path(agent.__file__).resolve()), str(pool_pages),
         ]  # fmt: skip
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(

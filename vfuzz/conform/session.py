@@ -17,7 +17,7 @@ from typing import Any
 
 from vfuzz.api import Program, Target
 from vfuzz.conform.compare import Divergence, Verdict, compare, died
-from vfuzz.conform.guest import Guest, GuestDied
+from vfuzz.conform.guest import Guest, GuestDied, GuestFailed
 from vfuzz.conform.kernel import Kernel
 from vfuzz.errors import UsageError
 from vfuzz.program.generator import generate
@@ -31,6 +31,7 @@ OPS_MAX = 16  # of a generated program, its beginning not counted
 MACHINES_MIN = 4
 MACHINE_SHARE = 150
 TRIES_MAX = 400
+BARREN_MAX = 10  # guests in a row that die with their first program
 
 
 @dataclass
@@ -203,6 +204,7 @@ class Session:
 
     def _part(self, key: tuple[str, ...], part: list[tuple[Program, Any]], started: float) -> None:
         """Programs of one boot, in as many guests as they kill."""
+        barren = 0
         while part:
             done = 0
 
@@ -226,6 +228,15 @@ class Session:
                     with self._lock:
                         self.totals.deaths += 1
                         self._count(died(part[at][0], dead.why, dead.log), part[at][1])
+                    if done == 0 and at == 0:
+                        barren += 1
+                        if barren >= BARREN_MAX:
+                            raise GuestFailed(
+                                f"{barren} guests in a row did no program to its end: {dead.why}"
+                                f"\n{dead.log[-2000:]}"
+                            ) from None
+                    else:
+                        barren = 0
                 part = part[at + 1 :]
             finally:
                 guest.close()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from vfuzz.conform import agent
 from vfuzz.targets.vdpa.ops import BOOT, GETS
-from vfuzz.targets.vdpa.repro import AREA, BY_ALL, words
+from vfuzz.targets.vdpa.repro import AREA, BY_ALL, U64, words
 
 if TYPE_CHECKING:
     from vfuzz.api import Call, Program
@@ -123,6 +123,17 @@ class _Memory:
         self.frames = 0
         self.files: dict[tuple[int, int], int] = {}
         self.as_vmas = files_only
+        self.mapped: set[int] = set()  # pages of the area, in VA mode
+
+    def reaches_out(self, call: Call, boot: Mapping[str, int]) -> bool:
+        """Would a message in VA mode make the kernel look at memory that is not in the area?"""
+        if not self.as_vmas or (call.name == "write" and call.args["type"] != 2):
+            return False
+        w = words(call.name, call.args, boot, (0, U64))
+        start = w["same"] if call.name == "write" else w["uaddr"]
+        end = start + w["size"]
+        last = AREA + (max(self.mapped, default=-1) + 1) * PAGE
+        return start < 1 << 47 and (start < AREA or end > last)
 
     def take(self, count: int) -> int:
         first = self.frames
@@ -136,6 +147,7 @@ class _Memory:
         if n == 0 or upage + n > AREA_PAGES:
             return ("refuse", errno.EINVAL)
         if self.as_vmas:
+            self.mapped.update(range(upage, upage + n))
             return ("map_vma", upage, n, shared, readonly, file, pgoff)
         frames = self.of_file(file, pgoff, n) if shared else self.anonymous(n, pattern)
         return ("map", _pieces(upage, frames), readonly)
@@ -216,6 +228,8 @@ def project(program: Program, era: str, pool: int = POOL_PAGES) -> Projection:
     who = 0
     for i, call in enumerate(program.ops):
         why = "a failure is injected" if call.fail is not None else CANNOT.get(call.name)
+        if why is None and call.name in ("update", "write") and memory.reaches_out(call, boot):
+            why = "below and above its area the process has memory that the model's has not"
         if why is None:
             try:
                 action = ("nop",) if call.name in SKIPPED else _action(call, boot, memory)
@@ -263,12 +277,13 @@ def _two(name: str, index: int, value: int) -> tuple[str, int, bytes | None]:
 def _action(call: Call, boot: Mapping[str, int], memory: _Memory) -> tuple[Any, ...]:
     """One op as an action of the agent."""
     name, args = call.name, call.args
-    w = words(name, args, boot, (0, (1 << 64) - 1))
+    w = words(name, args, boot, (0, U64))
     if name == "mmap":
         return memory.map(w["upage"], w["npages"], bool(w["shared"]), bool(w["readonly"]),
                           w["pattern_name"], w["file"], w["pgoff"])  # fmt: skip
     if name == "munmap":
         outside = w["npages"] == 0 or w["upage"] + w["npages"] > AREA_PAGES
+        memory.mapped.difference_update(range(w["upage"], w["upage"] + w["npages"]))
         return ("refuse", errno.EINVAL) if outside else ("unmap", w["upage"], w["npages"])
     if name == "rlimit":
         return ("limit", w["pages_here"])
@@ -297,8 +312,8 @@ def _message_of(name: str, w: Mapping[str, Any]) -> tuple[Any, ...]:
     if name == "invalidate":
         return _message(w["format"], w["asid"], 3, w["iova"], w["size"], 0, 0)
     if name == "write":
-        return _message(w["raw_format"], w["asid"], w["type"], w["iova"], w["size"], _here(w["same"]), 3,
-                        w["length"])  # fmt: skip
+        return _message(w["raw_format"], w["asid"], w["type"], w["iova"], w["size"],
+                        _here(w["same"]), 3, w["length"])  # fmt: skip
     return _message(w["format"], w["asid"], 5 + (name == "batch_end"), 0, w["size"], 0, 0)
 
 
@@ -338,11 +353,11 @@ def _node(name: str, w: Mapping[str, Any]) -> tuple[Any, ...]:
         return ("ioctl", request, arg)
     if name == "mmap_doorbell":
         if w["npages"] == 0 or w["upage"] + w["npages"] > AREA_PAGES:
-            return ("refuse", errno.EINVAL)
+            return ("refuse", errno.EINVAL, True)
         return ("map_node", w["upage"], w["npages"], w["pgoff"], bool(w["private"]),
                 bool(w["readable"]))  # fmt: skip
     if name == "ring_doorbell":
-        return ("refuse", errno.EFAULT)  # the simulator has no doorbells to map
+        return ("refuse", errno.EFAULT, True)  # the simulator has no doorbells to map
     vring = {"vring_num": "SET_VRING_NUM", "vring_base": "SET_VRING_BASE",
              "get_vring_base": "GET_VRING_BASE", "vring_enable": "SET_VRING_ENABLE"}  # fmt: skip
     return _two(vring[name], w["index"], w.get("num", 0))

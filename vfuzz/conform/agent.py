@@ -20,6 +20,8 @@ import socket
 import struct
 import sys
 import termios
+import threading
+import time
 import traceback
 import tty
 
@@ -37,6 +39,7 @@ CLOSED = 109
 FILE_PAGES = 8192
 NODE_PATH = "/dev/vhost-vdpa-0"
 DEVICE = b"vfuzz0"
+REMOVAL_MAX_MS = 2000  # until the node of a device that is being removed is gone
 
 PROT_READ, PROT_WRITE = 1, 2
 MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_ANON, MAP_POPULATE = 1, 2, 0x10, 0x20, 0x8000
@@ -316,6 +319,7 @@ class Machine:
         self.features = None  # of the device that is there; None: there is none
         self.dirty = True
         self.child = None
+        self.removal = None  # a thread that waits for the node to be closed
 
     def start(self, pool_pages):
         self.pool = Pool(pool_pages)
@@ -365,6 +369,40 @@ class Machine:
             self.features = features
         return ret
 
+    def dev_add(self, features):
+        """Make the device; (None, None) while a removal holds the lock that this needs."""
+        if self.removal is not None:
+            return (None, None)
+        ret = self.netlink.add(features)
+        if ret == 0:
+            self.features = features
+        return (ret, None)
+
+    def dev_del(self):
+        """Remove the device; that ends when the node is closed, so a thread waits for it."""
+        if self.removal is not None:
+            return (None, None)
+        try:
+            fcntl.fcntl(NODE, fcntl.F_GETFD)
+        except OSError:
+            ret = self.netlink.remove()
+            if ret == 0:
+                self.features = None
+            return (ret, None)
+        self.removal = threading.Thread(target=Netlink().remove)
+        self.removal.start()
+        for _ in range(REMOVAL_MAX_MS):
+            if not os.path.exists(NODE_PATH):
+                break
+            time.sleep(0.001)
+        return (0, None)
+
+    def removed(self):
+        """The node was closed: the removal ends."""
+        self.removal.join()
+        self.removal = None
+        self.features = None
+
     def run(self, program):
         """Do a program: (device, answers, [(pinned, pins) of each step], left, log lines).
 
@@ -387,7 +425,12 @@ class Machine:
         answers = []
         for who, everybody, watch, action in program["steps"]:
             mine = child if who else parent
-            answer = mine.do(action)
+            if action[0] in ("dev_add", "dev_del"):
+                answer = getattr(self, action[0])(*action[1:])
+            else:
+                answer = mine.do(action)
+                if action[0] == "close" and self.removal is not None:
+                    self.removed()
             if everybody and child:
                 (parent if who else child).do(action)
             if watch:
@@ -405,6 +448,8 @@ class Machine:
             with contextlib.suppress(OSError):
                 os.close(fd)
         self.free_eventfds()
+        if self.removal is not None:
+            self.removed()
         return (sum(process.pinned() for process in both), self.pins() - base)
 
     # ---- the line ----

@@ -23,6 +23,8 @@ _SPLAT = re.compile(
     r"BUG: |WARNING: |KASAN|UBSAN|Oops|kmemleak: |general protection|refcount_t|list_(?:add|del)"
     r"|possible recursive|INFO: |Kernel panic|Unable to handle|scheduling while atomic"
 )
+#: Observables that are counts: a difference has a direction.
+COUNTS = ("pinned", "pins")
 _NUMBERS = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+")
 
 
@@ -100,8 +102,10 @@ def splat_of(log: tuple[str, ...]) -> str | None:
 
 def _differ(op: int, name: str, text: str, what: str, model: int, kernel: int) -> Divergence:
     a, b = _word(what, model), _word(what, kernel)
-    if a == b:
+    if a == b == "other":
         a, b = ("more", "less") if model > kernel else ("less", "more")
+        if what not in COUNTS:
+            a, b = "one", "another"
     return Divergence(
         f"{name}.{what}: model {a}, kernel {b}", op, text, what, said(what, model),
         said(what, kernel),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vfuzz.api import Call, Program
 
 __all__ = [
-    "BEGIN", "BOOT_FIXED", "CANNOT", "EXPLAINED", "MACHINE", "SKIPPED", "SYMBOLS", "Explained",
+    "BEGIN", "BOOT_FIXED", "EXPLAINED", "MACHINE", "SKIPPED", "SYMBOLS", "Explained",
     "Impossible", "Projection", "generated", "observe", "project",
 ]  # fmt: skip
 
@@ -34,12 +34,6 @@ SKIPPED = {
     "irq_begin": "it is a moment inside of the kernel",
     "irq_end": "it is a moment inside of the kernel",
 }
-#: Ops behind which nothing can be compared.
-CANNOT = {
-    "dev_del": "removing the device is not projected yet",
-    "dev_add": "removing the device is not projected yet",
-}
-
 #: How a generated program begins mostly.
 BEGIN = ("open", "set_owner", "set_backend_features")
 #: Boot options that are arguments of the guest's kernel.
@@ -118,7 +112,8 @@ class Projection:
 class _Memory:
     """The frames that the model gives to pages: the guest's pool takes the same."""
 
-    def __init__(self, pool: int, files_only: bool) -> None:
+    def __init__(self, era: str, pool: int, files_only: bool) -> None:
+        self.era = era
         self.pool = pool
         self.frames = 0
         self.files: dict[tuple[int, int], int] = {}
@@ -215,7 +210,7 @@ def project(program: Program, era: str, pool: int = POOL_PAGES) -> Projection:
     for name, value in BOOT_FIXED.items():
         if boot[name] != value:
             raise Impossible(f"boot: {name} of the simulator is fixed")
-    memory = _Memory(pool, era != "linux-6.1" and bool(boot["use_va"]))
+    memory = _Memory(era, pool, era != "linux-6.1" and bool(boot["use_va"]))
     before: list[tuple[Any, ...]] = [
         ("limit", max(0, _MEMLOCK[said["memlock"]] - boot["foreign"]))
     ]
@@ -227,7 +222,7 @@ def project(program: Program, era: str, pool: int = POOL_PAGES) -> Projection:
     cut = None
     who = 0
     for i, call in enumerate(program.ops):
-        why = "a failure is injected" if call.fail is not None else CANNOT.get(call.name)
+        why = "a failure is injected" if call.fail is not None else None
         if why is None and call.name in ("update", "write") and memory.reaches_out(call, boot):
             why = "below and above its area the process has memory that the model's has not"
         if why is None:
@@ -249,6 +244,7 @@ def project(program: Program, era: str, pool: int = POOL_PAGES) -> Projection:
         steps.append((who, both, watch, action))
     payload = {
         "features": _features(boot["features"], era),
+        # what an op leaves in the device when the node is closed
         "dirty": any(call.name in _TRACES for call in program.ops),
         "child": any(call.name == "task" and call.args["who"] for call in program.ops),
         "before": before,
@@ -291,6 +287,10 @@ def _action(call: Call, boot: Mapping[str, int], memory: _Memory) -> tuple[Any, 
         return ("nop",)
     if name in ("open", "close"):
         return (name,)
+    if name == "dev_add":
+        return ("dev_add", _features(boot["features"], memory.era))
+    if name == "dev_del":
+        return ("dev_del",)
     if name == "close_fd":
         return ("close_fd", w["fd"])
     if name in _MESSAGES:
@@ -369,6 +369,8 @@ def _node(name: str, w: Mapping[str, Any]) -> tuple[Any, ...]:
 def observe(call: Call, answer: tuple[Any, ...]) -> dict[str, int]:
     """The observables of an op that the guest did, named as the model names them."""
     ret, data = answer[0], answer[1]
+    if ret is None:
+        return {}  # it could not be asked for
     seen = {"ret": ret}
     if call.name == "open" and ret in (-errno.ENOENT, -errno.ENXIO):
         seen["ret"] = -errno.ENODEV  # without a device there is no node

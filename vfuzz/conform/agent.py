@@ -319,6 +319,8 @@ class Machine:
         self.features = None  # of the device that is there; None: there is none
         self.dirty = True
         self.child = None
+        self.memory = None  # what the area of the first process holds, if it is what begins one
+        self.pinned = 0  # pins that the programs so far left behind
         self.removal = None  # a thread that waits for the node to be closed
 
     def start(self, pool_pages):
@@ -418,10 +420,14 @@ class Machine:
             child = self.child
         parent = self.parent
         both = (parent, child) if child else (parent,)
-        for action in program["before"]:
+        memory = None if child or program["memory"] else program["before"]
+        if memory is None or memory != self.memory:
             for process in both:
-                process.do(action)
-        base = self.pins()
+                process.do(("forget",))
+                for action in program["before"]:
+                    process.do(action)
+        self.memory = memory
+        base = self.pinned
         answers = []
         for who, everybody, watch, action in program["steps"]:
             mine = child if who else parent
@@ -437,20 +443,25 @@ class Machine:
                 pinned = parent.pinned() + (child.pinned() if child else 0)
                 answer = (*answer, pinned, self.pins() - base if watch > 1 else None)
             answers.append(answer)
-        left = self.clean(both, base)
+        left = self.clean(both, base, program["closes"])
         return (made, answers, left, self.log())
 
-    def clean(self, both, base):
-        """Close all; what is left behind: (charged pages, pins)."""
-        for process in reversed(both):
-            process.do(("forget",))
-        for fd in (NODE, *range(EVENTFD, EVENTFD + EVENTFDS)):
-            with contextlib.suppress(OSError):
-                os.close(fd)
-        self.free_eventfds()
+    def clean(self, both, base, closes):
+        """Close all; what is left behind: (charged pages, pins). closes: it closes eventfds."""
+        if self.memory is None:
+            for process in reversed(both):
+                process.do(("forget",))
+        with contextlib.suppress(OSError):
+            os.close(NODE)
+        if closes:
+            for fd in range(EVENTFD, EVENTFD + EVENTFDS):
+                with contextlib.suppress(OSError):
+                    os.close(fd)
+            self.free_eventfds()
         if self.removal is not None:
             self.removed()
-        return (sum(process.pinned() for process in both), self.pins() - base)
+        self.pinned = self.pins()
+        return (sum(process.pinned() for process in both), self.pinned - base)
 
     # ---- the line ----
 
@@ -476,7 +487,6 @@ class Machine:
                 with open(command[1], "rb") as file:
                     programs = marshal.loads(file.read())
                 for i in range(command[2], len(programs)):
-                    self.send(("begin", i))
                     self.send(("end", i, self.run(programs[i])))
                 self.send(("done",))
             elif command[0] == "halt":

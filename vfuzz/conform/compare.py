@@ -59,6 +59,7 @@ class Divergence:
 class Verdict:
     """What became of one program.
 
+    rows         each step side by side, if there is a divergence
     compared     ops of which at least one observable was compared
     observables  how many were
     cut          the op at which the model found a violation: from there on nothing is compared
@@ -129,37 +130,41 @@ def compare(
     log      lines of the kernel's log
     skipped  ops that the kernel did not do
     """
-    steps = {step.op: dict(step.obs) for step in result.steps}
+    trace = result.raw_trace
+    assert trace is not None, "the result of a traced run"
+    steps = {step["op"]: dict(step["obs"]) for step in trace[0]}
     cut = result.violation.op if result.violation is not None else None
-    n = len(program)
-    names = ["boot", *(call.name for call in program.ops), "shutdown"]
+    data, ops = program.data, program.target.schema.ops
+    n = len(data.ops)
     kernel = [{"ret": made}, *seen]
     if len(seen) == n:
         kernel.append({"pinned": left[0], "pins": left[1]})
-    rows: list[Row] = []
     divergence = None
     observables = compared = 0
     for op, theirs in enumerate(kernel, -1):
+        if divergence is not None or (cut is not None and op >= cut):
+            break
         ours = {} if op in skipped else steps.get(op, {})
-        text = program.op_text(op)
-        differs = None
-        if divergence is None and (cut is None or op < cut):
-            common = [what for what in ours if what in theirs]
-            compared += bool(common) and 0 <= op < n
-            observables += len(common)
-            for what in common:
-                if (ours[what] - theirs[what]) & (1 << 64) - 1:
-                    divergence = _differ(op, names[op + 1], text, what, ours[what], theirs[what])
-                    differs = what
-                    break
-        rows.append(Row(op, text, ours or None, theirs, differs))
+        common = [what for what in ours if what in theirs]
+        compared += bool(common) and 0 <= op < n
+        observables += len(common)
+        for what in common:
+            if (ours[what] - theirs[what]) & (1 << 64) - 1:
+                name = "boot" if op < 0 else "shutdown" if op == n else ops[data.ops[op].kind].name
+                divergence = _differ(op, name, program.op_text(op), what, ours[what], theirs[what])
+                break
     splat = splat_of(log)
     if splat is not None and divergence is None:
         divergence = Divergence(f"log: {splat}", n, "the kernel's log", "log", "silent", splat, log)
-    site = None
-    if divergence is not None:
-        sites = [event.site for event in result.events if event.op <= divergence.op and event.site]
-        site = sites[-1] if sites else None
+    if divergence is None:
+        return Verdict(program, (), compared, observables, cut, None)
+    rows = [
+        Row(op, program.op_text(op), steps.get(op) or None, theirs,
+            divergence.what if op == divergence.op else None)
+        for op, theirs in enumerate(kernel, -1)
+    ]  # fmt: skip
+    sites = [event.site for event in result.events if event.op <= divergence.op and event.site]
+    site = sites[-1] if sites else None
     return Verdict(program, tuple(rows), compared, observables, cut, divergence, site)
 
 

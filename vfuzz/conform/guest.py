@@ -132,13 +132,12 @@ class Guest:
         batch = self.dir / f"batch{self._batches}"
         batch.write_bytes(marshal.dumps(list(programs)))
         self._send(("run", str(batch), 0))
-        now = -1
+        now = 0
         while True:
             frame = self._receive(self.program_max_s, now)
-            if frame[0] == "begin":
-                now = frame[1]
-            elif frame[0] == "end":
+            if frame[0] == "end":
                 done(frame[1], frame[2])
+                now = frame[1] + 1
             else:
                 break
         batch.unlink()

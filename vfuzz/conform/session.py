@@ -136,7 +136,7 @@ class Session:
         result = self.target.execute(program, self.era, self.quirks, trace=True)
         seen = [
             self.real.observe(call, got)
-            for call, got in zip(program.ops, answers, strict=False)
+            for call, got in zip(self.real.calls_of(program), answers, strict=False)
         ]
         return compare(program, result, seen, made, left, tuple(log), projection.skipped)
 
@@ -247,7 +247,7 @@ class Session:
         totals.ops += verdict.compared
         totals.observables += verdict.observables
         totals.cut += verdict.cut is not None
-        calls = verdict.program.ops
+        calls = self.real.calls_of(verdict.program)
         for i, why in projection.skipped.items():
             totals.skipped[f"{calls[i].name}: {why}"] += 1
         if projection.cut is not None:
@@ -256,9 +256,7 @@ class Session:
             totals.skipped["ops behind one that cannot be done"] += len(calls) - at - 1
         if verdict.cut is not None:
             totals.skipped["ops from a violation of the model on"] += len(calls) - verdict.cut
-        for row in verdict.rows:
-            if row.model is not None and 0 <= row.op < len(calls):
-                totals.kinds[calls[row.op].name] += 1
+        totals.kinds.update(call.name for call in calls[: verdict.compared])
         if verdict.divergence is None:
             totals.agreed += 1
             return

@@ -12,18 +12,31 @@ import errno
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vfuzz.conform import agent
-from vfuzz.targets.vdpa.ops import BOOT, GETS
+from vfuzz.targets.vdpa.ops import BOOT, GETS, SCHEMA
 from vfuzz.targets.vdpa.repro import AREA, BY_ALL, U64, words
 
 if TYPE_CHECKING:
-    from vfuzz.api import Call, Program
+    from vfuzz.api import Program
+    from vfuzz.program.schema import Fail
 
 __all__ = [
-    "BEGIN", "BOOT_FIXED", "EXPLAINED", "MACHINE", "SKIPPED", "SYMBOLS", "Explained",
-    "Impossible", "Projection", "generated", "observe", "project",
+    "BEGIN",
+    "BOOT_FIXED",
+    "EXPLAINED",
+    "MACHINE",
+    "SKIPPED",
+    "SYMBOLS",
+    "Explained",
+    "Impossible",
+    "Projection",
+    "Step",
+    "calls_of",
+    "generated",
+    "observe",
+    "project",
 ]  # fmt: skip
 
 #: Configuration that a kernel needs for this target, beside what any guest needs.
@@ -67,6 +80,7 @@ _FD = {"none": -1, "e0": 101, "e1": 102, "e2": 103, "closed": 109, "not_eventfd"
 _FEATURE_BITS = {"MTU": 3, "MAC": 5, "STATUS": 16, "CTRL_VQ": 17, "CTRL_MAC_ADDR": 23,
                  "VERSION_1": 32, "ACCESS_PLATFORM": 33}  # fmt: skip
 _MESSAGES = ("update", "invalidate", "batch_begin", "batch_end", "write")
+_MEMORY = ("mmap", "munmap", "rlimit", "mmap_doorbell")
 #: Ops after which pinned memory is asked for; the others cannot change it unless all is lost.
 _WATCHED = (*_MESSAGES, "close", "set_status", "open", "set_owner", "set_group_asid")
 #: Ops that leave something in the device when the node is closed.
@@ -120,7 +134,7 @@ class _Memory:
         self.as_vmas = files_only
         self.mapped: set[int] = set()  # pages of the area, in VA mode
 
-    def reaches_out(self, call: Call, boot: Mapping[str, int]) -> bool:
+    def reaches_out(self, call: Step, boot: Mapping[str, int]) -> bool:
         """Would a message in VA mode make the kernel look at memory that is not in the area?"""
         if not self.as_vmas or (call.name == "write" and call.args["type"] != 2):
             return False
@@ -179,6 +193,26 @@ def _pieces(upage: int, frames: list[int]) -> list[tuple[int, int, int]]:
     return pieces
 
 
+class Step(NamedTuple):
+    """An op by name, without its text, which is slow to make."""
+
+    name: str
+    args: dict[str, int]
+    fail: Fail | None
+
+
+_NAMES = tuple((op.name, tuple(arg.name for arg in op.args)) for op in SCHEMA.ops)
+
+
+def calls_of(program: Program) -> list[Step]:
+    """The ops of a program by names."""
+    calls = []
+    for op in program.data.ops:
+        name, args = _NAMES[op.kind]
+        calls.append(Step(name, dict(zip(args, op.args, strict=True)), op.fail))
+    return calls
+
+
 def _said(boot: Mapping[str, int]) -> dict[str, str]:
     return {arg.name: arg.names[boot[arg.name]] or "" for arg in BOOT if arg.kind == "enum"}
 
@@ -221,7 +255,8 @@ def project(program: Program, era: str, pool: int = POOL_PAGES) -> Projection:
     skipped: dict[int, str] = {}
     cut = None
     who = 0
-    for i, call in enumerate(program.ops):
+    calls = calls_of(program)
+    for i, call in enumerate(calls):
         why = "a failure is injected" if call.fail is not None else None
         if why is None and call.name in ("update", "write") and memory.reaches_out(call, boot):
             why = "below and above its area the process has memory that the model's has not"
@@ -245,8 +280,11 @@ def project(program: Program, era: str, pool: int = POOL_PAGES) -> Projection:
     payload = {
         "features": _features(boot["features"], era),
         # what an op leaves in the device when the node is closed
-        "dirty": any(call.name in _TRACES for call in program.ops),
-        "child": any(call.name == "task" and call.args["who"] for call in program.ops),
+        "dirty": any(call.name in _TRACES for call in calls),
+        # what it leaves in the process
+        "memory": any(call.name in _MEMORY for call in calls),
+        "closes": any(call.name == "close_fd" for call in calls),
+        "child": any(call.name == "task" and call.args["who"] for call in calls),
         "before": before,
         "steps": steps,
     }
@@ -270,7 +308,7 @@ def _two(name: str, index: int, value: int) -> tuple[str, int, bytes | None]:
     return _ioctl(name, struct.pack("<II", index, value & 0xFFFFFFFF))
 
 
-def _action(call: Call, boot: Mapping[str, int], memory: _Memory) -> tuple[Any, ...]:
+def _action(call: Step, boot: Mapping[str, int], memory: _Memory) -> tuple[Any, ...]:
     """One op as an action of the agent."""
     name, args = call.name, call.args
     w = words(name, args, boot, (0, U64))
@@ -366,7 +404,7 @@ def _node(name: str, w: Mapping[str, Any]) -> tuple[Any, ...]:
 # ---- what comes back -----------------------------------------------------------------------------
 
 
-def observe(call: Call, answer: tuple[Any, ...]) -> dict[str, int]:
+def observe(call: Step, answer: tuple[Any, ...]) -> dict[str, int]:
     """The observables of an op that the guest did, named as the model names them."""
     ret, data = answer[0], answer[1]
     if ret is None:

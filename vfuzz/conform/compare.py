@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +121,7 @@ def compare(
     left: tuple[int, int],
     log: tuple[str, ...],
     skipped: Container[int] = (),
+    labels: Sequence[str] | None = None,
 ) -> Verdict:
     """Compare a traced result of the model with what the kernel said.
 
@@ -129,13 +130,13 @@ def compare(
     left     charged pages and pins after the end
     log      lines of the kernel's log
     skipped  ops that the kernel did not do
+    labels   of the ops, in signatures; default: their names
     """
     trace = result.raw_trace
     assert trace is not None, "the result of a traced run"
     steps = {step["op"]: dict(step["obs"]) for step in trace[0]}
     cut = result.violation.op if result.violation is not None else None
-    data, ops = program.data, program.target.schema.ops
-    n = len(data.ops)
+    n = len(program)
     kernel = [{"ret": made}, *seen]
     if len(seen) == n:
         kernel.append({"pinned": left[0], "pins": left[1]})
@@ -150,7 +151,8 @@ def compare(
         observables += len(common)
         for what in common:
             if (ours[what] - theirs[what]) & (1 << 64) - 1:
-                name = "boot" if op < 0 else "shutdown" if op == n else ops[data.ops[op].kind].name
+                names = labels or [call.name for call in program.ops]
+                name = "boot" if op < 0 else "shutdown" if op == n else names[op]
                 divergence = _differ(op, name, program.op_text(op), what, ours[what], theirs[what])
                 break
     splat = splat_of(log)

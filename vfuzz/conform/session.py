@@ -134,11 +134,10 @@ class Session:
     def _verdict(self, program: Program, projection: Any, answer: Any) -> Verdict:
         made, answers, left, log = answer
         result = self.target.execute(program, self.era, self.quirks, trace=True)
-        seen = [
-            self.real.observe(call, got)
-            for call, got in zip(self.real.calls_of(program), answers, strict=False)
-        ]
-        return compare(program, result, seen, made, left, tuple(log), projection.skipped)
+        calls = self.real.calls_of(program)
+        seen = [self.real.observe(call, got) for call, got in zip(calls, answers, strict=False)]
+        labels = [self.real.label(call) for call in calls]
+        return compare(program, result, seen, made, left, tuple(log), projection.skipped, labels)
 
     def one(self, program: Program) -> Verdict:
         """Compare one program, in a guest that is kept. Raises real.Impossible."""

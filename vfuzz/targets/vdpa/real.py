@@ -23,20 +23,8 @@ if TYPE_CHECKING:
     from vfuzz.program.schema import Fail
 
 __all__ = [
-    "BEGIN",
-    "BOOT_FIXED",
-    "EXPLAINED",
-    "MACHINE",
-    "SKIPPED",
-    "SYMBOLS",
-    "Explained",
-    "Impossible",
-    "Projection",
-    "Step",
-    "calls_of",
-    "generated",
-    "observe",
-    "project",
+    "BEGIN", "BOOT_FIXED", "EXPLAINED", "MACHINE", "SKIPPED", "SYMBOLS", "Explained", "Impossible",
+    "Projection", "Step", "calls_of", "generated", "label", "observe", "project",
 ]  # fmt: skip
 
 #: Configuration that a kernel needs for this target, beside what any guest needs.
@@ -202,6 +190,9 @@ class Step(NamedTuple):
 
 
 _NAMES = tuple((op.name, tuple(arg.name for arg in op.args)) for op in SCHEMA.ops)
+
+
+_ARGS = {op.name: op.args for op in SCHEMA.ops}
 
 
 def calls_of(program: Program) -> list[Step]:
@@ -426,6 +417,16 @@ def observe(call: Step, answer: tuple[Any, ...]) -> dict[str, int]:
         if answer[3] is not None:
             seen["pins"] = answer[3]
     return seen
+
+
+def label(call: Step) -> str:
+    """An op in a signature: one that is several ioctls says which."""
+    if call.name == "get":
+        return f"get({GETS[call.args['what']]})"
+    if call.name in ("get_vring", "vring_fd", "ioctl"):
+        which = next(arg for arg in _ARGS[call.name] if arg.kind == "enum")
+        return f"{call.name}({which.names[call.args[which.name]]})"
+    return call.name
 
 
 def generated(boot: Mapping[str, int]) -> dict[str, int]:

@@ -499,15 +499,7 @@ def halt():
     libc.reboot(ctypes.c_int(0x4321FEDC))
 
 
-def seed_the_random():
-    """Tell the kernel that it has entropy: nothing here is secret, and a young guest has none, so
-    that the first who asks for random bytes waits for seconds."""
-    with open("/dev/random", "wb", buffering=0) as random:
-        fcntl.ioctl(random, 0x40085203, struct.pack("ii", 512, 64) + bytes(range(64)))
-
-
 def main():
-    seed_the_random()
     machine = Machine()
     machine.log()
     machine.send(("ready", machine.start(int(sys.argv[1]))))

@@ -152,3 +152,13 @@ def test_pages_that_others_pinned_are_a_lower_limit():
 def test_answers_become_observables(ops: str, answer: tuple, seen: dict[str, int]):
     (call,) = real.calls_of(TARGET.parse(f"boot()\n{ops}\n"))
     assert real.observe(call, answer) == seen
+
+
+def test_explained_differences_are_documented():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "conformance.md").read_text()
+    section = text.partition("## Differences that are explained")[2]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    assert len(rows) == len(real.EXPLAINED)
+    for entry in real.EXPLAINED:
+        assert any(f"| `{entry.signature}` |" in row for row in rows), entry.signature
+        assert any(era.startswith(entry.era) for era in TARGET.eras)

@@ -288,11 +288,10 @@ class Session:
                 verdict = self.one(self.target.program(data))
             except self.real.Impossible:
                 return False
-            same = verdict.divergence is not None
-            same = same and verdict.divergence.signature == found.signature  # type: ignore[union-attr]
-            if same:
-                best = verdict
-            return same
+            if verdict.divergence is None or verdict.divergence.signature != found.signature:
+                return False
+            best = verdict
+            return True
 
         best = found.verdict
         data, _ = minimise(

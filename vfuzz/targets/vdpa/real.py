@@ -70,7 +70,7 @@ _FEATURE_BITS = {"MTU": 3, "MAC": 5, "STATUS": 16, "CTRL_VQ": 17, "CTRL_MAC_ADDR
 _MESSAGES = ("update", "invalidate", "batch_begin", "batch_end", "write")
 _MEMORY = ("mmap", "munmap", "rlimit", "mmap_doorbell")
 #: Ops after which pinned memory is asked for; the others cannot change it unless all is lost.
-_WATCHED = (*_MESSAGES, "close", "set_status", "open", "set_owner", "set_group_asid")
+_WATCHED = (*_MESSAGES, "close", "set_status")
 #: Ops that leave something in the device when the node is closed.
 _TRACES = ("set_config", "vring_num", "vring_addr", "vring_base", "vring_enable", "vring_fd",
            "set_group_asid", "set_features", "suspend", "resume")  # fmt: skip

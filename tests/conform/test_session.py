@@ -155,3 +155,12 @@ def test_generated_programs_are_the_same_again_and_can_be_done():
 def test_other_targets_say_so():
     with pytest.raises(UsageError, match="ring cannot be compared with a kernel yet"):
         Session(vfuzz.target("ring"), KERNEL, "1")
+
+
+def test_what_does_not_happen_alone_says_so(with_guests):
+    counter = itertools.count()
+    made = with_guests(lambda program: (fine if next(counter) else broken)(program))
+    (found,) = made.run([TARGET.parse(TEXT)]).unexplained
+    made.minimise(found)
+    assert not found.alone
+    assert "does not happen when" in report.text(made.totals, KERNEL, "linux-6.12", (), None)

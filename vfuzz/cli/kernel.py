@@ -40,7 +40,13 @@ class _Progress:
 
 @click.group("kernel")
 def command() -> None:
-    """Kernels to compare with: User-Mode Linux, built from a source tree."""
+    """Kernels to compare with: User-Mode Linux, built from a source tree.
+
+    \b
+    vfuzz kernel build 6.12 --kasan
+    vfuzz kernel list
+    vfuzz kernel remove 6.12.117-kasan
+    """
 
 
 @command.command("build")

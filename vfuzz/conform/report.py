@@ -68,6 +68,8 @@ def _found(found: Found) -> list[str]:
     divergence = found.verdict.divergence
     assert divergence is not None
     lines = [f"==vfuzz== DIVERGENCE: {found.signature} ({found.hits}x)"]
+    if not found.alone:
+        lines.append("    It does not happen when this runs alone: one before left something.")
     lines += side_by_side(found.verdict)
     lines += [f"    {line}" for line in divergence.log[:40]]
     if not found.verdict.rows:
@@ -121,7 +123,8 @@ def as_json(totals: Totals, kernel: Kernel, era: str, quirks: tuple[str, ...],
         "not_compared": dict(totals.skipped),
         "kinds": dict(totals.kinds),
         "divergences": [
-            {**plain(found.verdict), "hits": found.hits, "explained": found.explained}
+            {**plain(found.verdict), "hits": found.hits, "explained": found.explained,
+             "alone": found.alone}
             for found in totals.found.values()
         ],
     }

@@ -36,12 +36,16 @@ BARREN_MAX = 10  # guests in a row that die with their first program
 
 @dataclass
 class Found:
-    """A signature: how often, the shortest program that shows it, why it is right if it is."""
+    """A signature: how often, the shortest program that shows it, why it is right if it is.
+
+    alone  whether that program also shows it as the first one of a guest
+    """
 
     signature: str
     verdict: Verdict
     hits: int = 1
     explained: str | None = None
+    alone: bool = True
 
 
 @dataclass
@@ -294,6 +298,9 @@ class Session:
             return True
 
         best = found.verdict
+        if not holds(best.program.data):
+            found.alone = False
+            return
         data, _ = minimise(
             self.target.schema, found.verdict.program.data, holds,
             deadline_s=seconds, max_tries=TRIES_MAX,

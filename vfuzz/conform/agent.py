@@ -410,6 +410,8 @@ class Machine:
 
         program: {"features", "dirty": does it leave traces in the device, "child": needs one,
         "before": actions of both processes, "steps": (who, all, watch, action)}
+
+        watch: 0 nothing, 1 charged pages, 2 pins too, 3 pins too if the call failed.
         """
         made = self.device(program["features"], False)
         self.dirty = program["dirty"]
@@ -441,7 +443,9 @@ class Machine:
                 (parent if who else child).do(action)
             if watch:
                 pinned = parent.pinned() + (child.pinned() if child else 0)
-                answer = (*answer, pinned, self.pins() - base if watch > 1 else None)
+                # counting pins costs as much as several calls
+                asked = watch == 2 or (watch == 3 and answer[0] < 0)
+                answer = (*answer, pinned, self.pins() - base if asked else None)
             answers.append(answer)
         left = self.clean(both, base, program["closes"])
         return (made, answers, left, self.log())

@@ -13,6 +13,7 @@ from vfuzz.conform.kernel import Kernel
 from vfuzz.conform.session import Found, Totals
 from vfuzz.engine.inputs import head_of
 from vfuzz.engine.store import write_atomic
+from vfuzz.sanitizer.report import sources_of
 
 __all__ = ["as_json", "progress", "side_by_side", "text", "write"]
 
@@ -98,8 +99,12 @@ def side_by_side(verdict: Verdict) -> list[str]:
 
 
 def _source(verdict: Verdict) -> str | None:
-    """Where the model did what it did: the last event of the op that differs."""
-    return verdict.site and f"model: {verdict.site}"
+    """Where the model did what it did: its last event before they differed."""
+    if verdict.site is None:
+        return None
+    found = sources_of(verdict.program.target.package.__name__).find(verdict.site)
+    place = f", {found}" if found is not None else ""
+    return f"last in the model: {verdict.site}{place}"
 
 
 def as_json(totals: Totals, kernel: Kernel, era: str, quirks: tuple[str, ...],

@@ -45,7 +45,8 @@ BOOT_FIXED = {"ngroups": 2, "nas": 2, "range": 0}
 PAGE = 4096
 POOL_PAGES = 16384  # FRAMES_MAX of the model
 AREA_PAGES = 4096
-WATCH_NONE, WATCH_PINNED, WATCH_PINS = 0, 1, 2
+ACTIONS_MAX = 20_000  # that are remembered
+WATCH_NONE, WATCH_PINNED, WATCH_PINS, WATCH_PINS_FAILED = 0, 1, 2, 3
 
 _ENTRIES = {"many": 2048, "eight": 8, "three": 3, "two": 2, "one": 1, "zero": 0}
 _MEMLOCK = {"plenty": 65536, "few": 16, "medium": 600, "zero": 0}
@@ -69,8 +70,15 @@ _FEATURE_BITS = {"MTU": 3, "MAC": 5, "STATUS": 16, "CTRL_VQ": 17, "CTRL_MAC_ADDR
                  "VERSION_1": 32, "ACCESS_PLATFORM": 33}  # fmt: skip
 _MESSAGES = ("update", "invalidate", "batch_begin", "batch_end", "write")
 _MEMORY = ("mmap", "munmap", "rlimit", "mmap_doorbell")
-#: Ops after which pinned memory is asked for; the others cannot change it unless all is lost.
-_WATCHED = (*_MESSAGES, "close", "set_status")
+#: What is asked for after an op; the others cannot change it unless all is lost.
+_WATCH = {
+    **dict.fromkeys(_MESSAGES, WATCH_PINS_FAILED),
+    "invalidate": WATCH_PINNED,
+    "set_status": WATCH_PINNED,
+    "close": WATCH_PINS,
+}
+#: Ops whose action depends on what came before, or on boot options.
+_CHANGING = ("mmap", "munmap", "rlimit", "dev_add")
 #: Ops that leave something in the device when the node is closed.
 _TRACES = ("set_config", "vring_num", "vring_addr", "vring_base", "vring_enable", "vring_fd",
            "set_group_asid", "set_features", "suspend", "resume")  # fmt: skip
@@ -253,7 +261,7 @@ def project(program: Program, era: str, pool: int = POOL_PAGES) -> Projection:
             why = "below and above its area the process has memory that the model's has not"
         if why is None:
             try:
-                action = ("nop",) if call.name in SKIPPED else _action(call, boot, memory)
+                action = _known_action(call, boot, memory)
             except Impossible as impossible:
                 why = str(impossible)
         if why is not None:
@@ -263,11 +271,8 @@ def project(program: Program, era: str, pool: int = POOL_PAGES) -> Projection:
             skipped[i] = SKIPPED[call.name]
         if call.name == "task":
             who = call.args["who"]
-        watch = WATCH_PINNED if call.name in _WATCHED else WATCH_NONE
-        if call.name in _MESSAGES or call.name == "close":
-            watch = WATCH_PINS
         both = call.name in BY_ALL and call.name != "close"
-        steps.append((who, both, watch, action))
+        steps.append((who, both, _WATCH.get(call.name, WATCH_NONE), action))
     payload = {
         "features": _features(boot["features"], era),
         # what an op leaves in the device when the node is closed
@@ -297,6 +302,24 @@ def _ioctl(name: str, arg: bytes | None) -> tuple[str, int, bytes | None]:
 
 def _two(name: str, index: int, value: int) -> tuple[str, int, bytes | None]:
     return _ioctl(name, struct.pack("<II", index, value & 0xFFFFFFFF))
+
+
+_actions: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+
+
+def _known_action(call: Step, boot: Mapping[str, int], memory: _Memory) -> tuple[Any, ...]:
+    """_action(), from memory if the same op came before."""
+    if call.name in SKIPPED:
+        return ("nop",)
+    if call.name in _CHANGING:
+        return _action(call, boot, memory)
+    key = (call.name, *call.args.values())
+    action = _actions.get(key)
+    if action is None:
+        if len(_actions) >= ACTIONS_MAX:
+            _actions.clear()
+        action = _actions[key] = _action(call, boot, memory)
+    return action
 
 
 def _action(call: Step, boot: Mapping[str, int], memory: _Memory) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -19,10 +19,11 @@ from vfuzz.api import Program, Target
 from vfuzz.conform.compare import Divergence, Verdict, compare, died
 from vfuzz.conform.guest import Guest, GuestDied, GuestFailed
 from vfuzz.conform.kernel import Kernel
+from vfuzz.engine.inputs import read, seed_files
 from vfuzz.errors import UsageError
 from vfuzz.program.generator import generate
 from vfuzz.program.minimise import minimise
-from vfuzz.program.schema import ProgramData
+from vfuzz.program.schema import OpCall, ProgramData
 
 __all__ = ["Found", "Session", "Totals", "generated"]
 
@@ -87,11 +88,16 @@ def generated(target: Target, count: int, seed: int) -> Iterator[Program]:
     """Random programs without injected failures, on machines that the real system can be.
 
     A machine is a boot of the guest, so there are few of them: one for each MACHINE_SHARE programs.
+    Half of them are grown from a committed seed, which has been where chance does not come.
     """
     schema, real = target.schema, real_of(target)
     rng = Random(seed)
     names = [arg.name for arg in schema.boot]
     start = tuple(schema.call(name) for name in real.BEGIN)
+    seeds = [
+        tuple(replace(op, fail=None) for op in read(path).program(target).data.ops)
+        for path in seed_files(target)
+    ]
 
     def boot_of(made: ProgramData) -> dict[str, int]:
         return real.generated(dict(zip(names, made.boot, strict=True)))
@@ -103,10 +109,23 @@ def generated(target: Target, count: int, seed: int) -> Iterator[Program]:
         made = generate(schema, rng, n_ops=rng.randint(1, OPS_MAX))
         machine = rng.choice(machines)
         boot = {**boot_of(made), **{name: machine[name] for name in real.MACHINE}}
-        ops = tuple(type(op)(op.kind, op.args, None) for op in made.ops)
-        if rng.random() < 0.8:
+        ops = tuple(replace(op, fail=None) for op in made.ops)
+        if seeds and rng.random() < 0.5:
+            ops = _grown(rng, rng.choice(seeds), ops)[: schema.max_ops]
+        elif rng.random() < 0.8:
             ops = start + ops
         yield target.program(ProgramData(tuple(boot[name] for name in names), ops))
+
+
+def _grown(rng: Random, seed: tuple[OpCall, ...], ops: tuple[OpCall, ...]) -> tuple[OpCall, ...]:
+    """A seed with ops put in, and some of its own left out or said twice."""
+    grown: list[OpCall] = []
+    left = list(ops)
+    for op in seed:
+        grown += [op] * rng.choices((0, 1, 2), (2, 20, 1))[0]
+        if left and rng.random() < 0.2:
+            grown.append(left.pop())
+    return tuple(grown + left)
 
 
 class Session:

@@ -481,7 +481,10 @@ class Machine:
     def read(self, n):
         data = b""
         while len(data) < n:
-            data += os.read(self.line, n - len(data))
+            more = os.read(self.line, n - len(data))
+            if not more:
+                halt()  # the host is gone
+            data += more
         return data
 
     def serve(self):

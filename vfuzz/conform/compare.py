@@ -63,6 +63,8 @@ class Verdict:
     compared     ops of which at least one observable was compared
     observables  how many were
     cut          the op at which the model found a violation: from there on nothing is compared
+    violation    of the model: its signature
+    left         whether the kernel was left with charged pages or pins that nobody has
     site         the last place of the model that did something before they differed
     """
 
@@ -73,6 +75,8 @@ class Verdict:
     cut: int | None
     divergence: Divergence | None
     site: str | None = None
+    violation: str | None = None
+    left: bool = False
 
 
 def said(name: str, value: int | None) -> str:
@@ -158,8 +162,9 @@ def compare(
     splat = splat_of(log)
     if splat is not None and divergence is None:
         divergence = Divergence(f"log: {splat}", n, "the kernel's log", "log", "silent", splat, log)
+    violation = result.violation.signature if result.violation is not None else None
     if divergence is None:
-        return Verdict(program, (), compared, observables, cut, None)
+        return Verdict(program, (), compared, observables, cut, None, None, violation, any(left))
     rows = [
         Row(op, program.op_text(op), steps.get(op) or None, theirs,
             divergence.what if op == divergence.op else None)
@@ -167,7 +172,8 @@ def compare(
     ]  # fmt: skip
     sites = [event.site for event in result.events if event.op <= divergence.op and event.site]
     site = sites[-1] if sites else None
-    return Verdict(program, tuple(rows), compared, observables, cut, divergence, site)
+    return Verdict(program, tuple(rows), compared, observables, cut, divergence, site, violation,
+                   any(left))  # fmt: skip
 
 
 def died(program: Program, why: str, log: str) -> Verdict:

@@ -57,6 +57,10 @@ def text(totals: Totals, kernel: Kernel, era: str, quirks: tuple[str, ...],
         if counter:
             lines += ["", f"{title}:"]
             lines += [f"  {count:>10,}  {why}" for why, count in counter.most_common()]
+    if totals.violations:
+        lines += ["", "violations of the model, and how often the kernel was left with pins:"]
+        lines += [f"  {count:>10,}  {signature}, {totals.left[signature]:,}"
+                  for signature, count in totals.violations.most_common()]  # fmt: skip
     if totals.found:
         lines += ["", "divergences:"]
         for found in sorted(totals.found.values(), key=lambda found: -found.hits):
@@ -126,6 +130,8 @@ def as_json(totals: Totals, kernel: Kernel, era: str, quirks: tuple[str, ...],
         "seconds": round(totals.seconds, 3),
         "not_projected": dict(totals.impossible),
         "not_compared": dict(totals.skipped),
+        "violations": dict(totals.violations),
+        "left": dict(totals.left),
         "kinds": dict(totals.kinds),
         "divergences": [
             {**plain(found.verdict), "hits": found.hits, "explained": found.explained,

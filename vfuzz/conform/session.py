@@ -51,7 +51,13 @@ class Found:
 
 @dataclass
 class Totals:
-    """What a session has done."""
+    """What a session has done.
+
+    impossible  programs that cannot be done, by reason; skipped: ops, by kind and reason
+    kinds       ops compared, by kind
+    violations  programs that end with one in the model, by signature
+    left        those of them after which the kernel had charged pages or pins that nobody has
+    """
 
     programs: int = 0
     agreed: int = 0
@@ -63,6 +69,8 @@ class Totals:
     impossible: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
+    violations: Counter[str] = field(default_factory=Counter)
+    left: Counter[str] = field(default_factory=Counter)
     found: dict[str, Found] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -269,6 +277,9 @@ class Session:
         totals.ops += verdict.compared
         totals.observables += verdict.observables
         totals.cut += verdict.cut is not None
+        if verdict.violation is not None:
+            totals.violations[verdict.violation] += 1
+            totals.left[verdict.violation] += verdict.left
         calls = self.real.calls_of(verdict.program)
         for i, why in projection.skipped.items():
             totals.skipped[f"{calls[i].name}: {why}"] += 1

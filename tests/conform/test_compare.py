@@ -62,16 +62,21 @@ def test_the_kernels_log_counts():
     assert splat_of(("hello",)) is None
 
 
-def test_from_a_violation_on_nothing_is_compared():
+def test_behind_a_violation_nothing_is_compared():
     text = "boot(memory=scattered, memlock=plenty, entries=three, parent=sim_dma)\nopen()\n"
     text += "set_owner()\nset_backend_features()\nupdate(npages=8)\nset_owner()\n"
     program = TARGET.parse(text)
     result = TARGET.execute(program, "linux-6.12", trace=True)
     assert result.violation is not None
-    seen = [{"ret": 0}] * 3 + [{"ret": 77}] * 2
-    verdict = compare(program, result, seen, 0, (1, 1), ())
+    seen = [{"ret": 0}] * 3 + [{"ret": -errno.EFAULT, "pins": 1}, {"ret": 77}]
+    verdict = compare(program, result, seen, 0, (0, 1), ())
     assert verdict.divergence is None
     assert verdict.cut == result.violation.op == 3
+    assert (verdict.violation, verdict.same, verdict.left) == ("V10@judge_pins:runs", True, True)
+    seen[3] = {"ret": -errno.EFAULT, "pins": 0}
+    verdict = compare(program, result, seen, 0, (0, 0), ())
+    assert verdict.divergence is not None
+    assert verdict.divergence.signature == "update.pins: model more, kernel less"
 
 
 def test_a_dead_guest_is_a_divergence():

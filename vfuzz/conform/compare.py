@@ -62,8 +62,9 @@ class Verdict:
     rows         each step side by side, if there is a divergence
     compared     ops of which at least one observable was compared
     observables  how many were
-    cut          the op at which the model found a violation: from there on nothing is compared
-    violation    of the model: its signature
+    cut          the op at which the model found a violation: behind it nothing is compared
+    violation    of the model: its signature, if the kernel did that op too
+    same         whether what the model said of that op before it ended is what the kernel said
     left         whether the kernel was left with charged pages or pins that nobody has
     site         the last place of the model that did something before they differed
     """
@@ -76,6 +77,7 @@ class Verdict:
     divergence: Divergence | None
     site: str | None = None
     violation: str | None = None
+    same: bool = False
     left: bool = False
 
 
@@ -147,7 +149,7 @@ def compare(
     divergence = None
     observables = compared = 0
     for op, theirs in enumerate(kernel, -1):
-        if divergence is not None or (cut is not None and op >= cut):
+        if divergence is not None or (cut is not None and op > cut):
             break
         ours = {} if op in skipped else steps.get(op, {})
         common = [what for what in ours if what in theirs]
@@ -162,9 +164,13 @@ def compare(
     splat = splat_of(log)
     if splat is not None and divergence is None:
         divergence = Divergence(f"log: {splat}", n, "the kernel's log", "log", "silent", splat, log)
-    violation = result.violation.signature if result.violation is not None else None
+    violation = None
+    if cut is not None and cut < len(kernel) - 1 and cut not in skipped:
+        violation = result.violation and result.violation.signature
     if divergence is None:
-        return Verdict(program, (), compared, observables, cut, None, None, violation, any(left))
+        said_too = violation is not None and bool(steps.get(cut))
+        return Verdict(program, (), compared, observables, cut, None, None, violation, said_too,
+                       any(left))  # fmt: skip
     rows = [
         Row(op, program.op_text(op), steps.get(op) or None, theirs,
             divergence.what if op == divergence.op else None)
@@ -173,7 +179,7 @@ def compare(
     sites = [event.site for event in result.events if event.op <= divergence.op and event.site]
     site = sites[-1] if sites else None
     return Verdict(program, tuple(rows), compared, observables, cut, divergence, site, violation,
-                   any(left))  # fmt: skip
+                   False, any(left))  # fmt: skip
 
 
 def died(program: Program, why: str, log: str) -> Verdict:

@@ -56,11 +56,15 @@ def text(totals: Totals, kernel: Kernel, era: str, quirks: tuple[str, ...],
                            ("ops not compared", totals.skipped)):  # fmt: skip
         if counter:
             lines += ["", f"{title}:"]
-            lines += [f"  {count:>10,}  {why}" for why, count in counter.most_common()]
+            lines += [f"  {count:>10,}  {why}" for why, count in counter.most_common() if count]
     if totals.violations:
-        lines += ["", "violations of the model, and how often the kernel was left with pins:"]
-        lines += [f"  {count:>10,}  {signature}, {totals.left[signature]:,}"
-                  for signature, count in totals.violations.most_common()]  # fmt: skip
+        lines += ["", "violations of the model (same: the kernel said the same of that op; "
+                  "pins: it was left with some):"]  # fmt: skip
+        lines += [
+            f"  {count:>10,}  {signature} (same {totals.same[signature]:,}, "
+            f"pins {totals.left[signature]:,})"
+            for signature, count in totals.violations.most_common()
+        ]
     if totals.found:
         lines += ["", "divergences:"]
         for found in sorted(totals.found.values(), key=lambda found: -found.hits):
@@ -131,6 +135,7 @@ def as_json(totals: Totals, kernel: Kernel, era: str, quirks: tuple[str, ...],
         "not_projected": dict(totals.impossible),
         "not_compared": dict(totals.skipped),
         "violations": dict(totals.violations),
+        "same": dict(totals.same),
         "left": dict(totals.left),
         "kinds": dict(totals.kinds),
         "divergences": [

@@ -55,7 +55,8 @@ class Totals:
 
     impossible  programs that cannot be done, by reason; skipped: ops, by kind and reason
     kinds       ops compared, by kind
-    violations  programs that end with one in the model, by signature
+    violations  programs that end with one in the model, at an op that the kernel did, by signature
+    same        those of them whose last op gave the same in the kernel
     left        those of them after which the kernel had charged pages or pins that nobody has
     """
 
@@ -70,6 +71,7 @@ class Totals:
     skipped: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
     violations: Counter[str] = field(default_factory=Counter)
+    same: Counter[str] = field(default_factory=Counter)
     left: Counter[str] = field(default_factory=Counter)
     found: dict[str, Found] = field(default_factory=dict)
     seconds: float = 0.0
@@ -279,6 +281,7 @@ class Session:
         totals.cut += verdict.cut is not None
         if verdict.violation is not None:
             totals.violations[verdict.violation] += 1
+            totals.same[verdict.violation] += verdict.same
             totals.left[verdict.violation] += verdict.left
         calls = self.real.calls_of(verdict.program)
         for i, why in projection.skipped.items():
@@ -288,7 +291,7 @@ class Session:
             totals.skipped[f"{calls[at].name}: {why}"] += 1
             totals.skipped["ops behind one that cannot be done"] += len(calls) - at - 1
         if verdict.cut is not None:
-            totals.skipped["ops from a violation of the model on"] += len(calls) - verdict.cut
+            totals.skipped["ops behind a violation of the model"] += len(calls) - verdict.cut - 1
         totals.kinds.update(call.name for call in calls[: verdict.compared])
         if verdict.divergence is None:
             totals.agreed += 1

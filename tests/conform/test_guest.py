@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -94,6 +95,28 @@ def test_a_real_guest_proves_that_it_is_clean():
     with guest.Guest(there[0].image) as made:
         made.run([payload] * 3, lambda _, answer: answers.append(answer))
     for _, steps, left, log in answers:
-        assert steps[-1] == (72, None, 4, 4)
+        assert steps[-1] == (72, None, 4, None)
         assert left == (0, 0)
         assert log == []
+
+
+@pytest.mark.slow
+def test_a_real_guest_that_hangs_or_ends_is_told_and_gone():
+    there = _kernels()
+    if not there:
+        pytest.skip("no kernel: vfuzz kernel build 6.12")
+    payload = real.project(TARGET.parse("boot()\nopen()\n"), there[0].era).payload
+    with guest.Guest(there[0].image, program_max_s=1) as made:
+        os.kill(made.process.pid, signal.SIGSTOP)
+        with pytest.raises(guest.GuestDied, match="no answer within 1 s") as died:
+            made.run([payload], lambda number, answer: None)
+        assert died.value.program == 0
+    assert made.process.returncode == -signal.SIGKILL
+    answers = []
+    wrong = {**payload, "steps": [(0, False, 0, ("no_such_action",))]}
+    with guest.Guest(there[0].image) as made:
+        with pytest.raises(guest.GuestDied, match="the guest ended") as died:
+            made.run([payload, wrong, payload], lambda _, answer: answers.append(answer))
+        assert died.value.program == 1
+        assert "AttributeError" in died.value.log
+    assert len(answers) == 1

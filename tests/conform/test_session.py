@@ -12,7 +12,7 @@ import pytest
 import vfuzz
 from tests.needs import need
 from vfuzz.conform import report, session
-from vfuzz.conform.guest import GuestDied, GuestFailed
+from vfuzz.conform.guest import GuestDied, GuestFailed, GuestSpent
 from vfuzz.conform.kernel import Kernel
 from vfuzz.conform.session import Session, generated
 from vfuzz.errors import UsageError
@@ -30,8 +30,9 @@ Play = Callable[[dict[str, Any]], list[tuple[Any, ...]]]
 class Played:
     """A guest that answers each program by play()."""
 
-    def __init__(self, play: Play) -> None:
+    def __init__(self, play: Play, left: tuple[int, int] = (0, 0)) -> None:
         self.play = play
+        self.left = left
 
     def run(self, programs: list[Any], done: Callable[[int, Any], None]) -> None:
         for i, program in enumerate(programs):
@@ -39,7 +40,9 @@ class Played:
                 answers = self.play(program)
             except ZeroDivisionError:
                 raise GuestDied(i, "the guest ended", "Kernel panic - not syncing") from None
-            done(i, (0, answers, (0, 0), []))
+            done(i, (0, answers, self.left, []))
+            if self.left[0]:
+                raise GuestSpent(i + 1)
 
     def close(self) -> None:
         pass
@@ -164,3 +167,16 @@ def test_what_does_not_happen_alone_says_so(with_guests):
     made.minimise(found)
     assert not found.alone
     assert "does not happen when" in report.text(made.totals, KERNEL, "linux-6.12", (), None)
+
+
+def test_a_guest_that_is_spent_is_followed_by_another(with_guests, monkeypatch):
+    made = with_guests(fine)
+    boots = []
+    monkeypatch.setattr(made, "_boot", lambda key: boots.append(key) or Played(fine, (3, 3)))
+    totals = made.run([TARGET.parse(TEXT)] * 4)
+    assert (totals.programs, totals.deaths, len(boots)) == (4, 0, 4)
+    (found,) = totals.unexplained
+    assert found.signature == "shutdown.pinned: model less, kernel more"
+    assert found.hits == 4
+    made.minimise(found)
+    assert len(found.verdict.program) == 0

@@ -494,7 +494,12 @@ class Machine:
                 with open(command[1], "rb") as file:
                     programs = marshal.loads(file.read())
                 for i in range(command[2], len(programs)):
-                    self.send(("end", i, self.run(programs[i])))
+                    result = self.run(programs[i])
+                    self.send(("end", i, result))
+                    if result[2][0]:
+                        # the process is charged for pages that nobody has: its limit is lower now
+                        self.send(("spent",))
+                        halt()
                 self.send(("done",))
             elif command[0] == "halt":
                 halt()

@@ -26,7 +26,7 @@ from typing import Any
 from vfuzz.conform import agent
 from vfuzz.errors import Error
 
-__all__ = ["Guest", "GuestDied", "GuestFailed"]
+__all__ = ["Guest", "GuestDied", "GuestFailed", "GuestSpent"]
 
 BOOT_MAX_S = 60.0
 PROGRAM_MAX_S = 20.0  # without a sign of life
@@ -50,6 +50,17 @@ class GuestDied(Exception):
         self.program = program
         self.why = why
         self.log = log
+
+
+class GuestSpent(Exception):
+    """A program left something in the guest that the next one would see.
+
+    done  how many programs of the batch were done
+    """
+
+    def __init__(self, done: int) -> None:
+        super().__init__(done)
+        self.done = done
 
 
 class Guest:
@@ -129,7 +140,10 @@ class Guest:
             self._data += data
 
     def run(self, programs: Sequence[Any], done: Callable[[int, Any], None]) -> None:
-        """Do programs one after the other, done(number, result) after each. Raises GuestDied."""
+        """Do programs one after the other, done(number, result) after each.
+
+        Raises GuestDied, and GuestSpent when only another guest can do the rest.
+        """
         self._batches += 1
         batch = self.dir / f"batch{self._batches}"
         batch.write_bytes(marshal.dumps(list(programs)))
@@ -140,6 +154,8 @@ class Guest:
             if frame[0] == "end":
                 done(frame[1], frame[2])
                 now = frame[1] + 1
+            elif frame[0] == "spent":
+                raise GuestSpent(now)
             else:
                 break
         batch.unlink()

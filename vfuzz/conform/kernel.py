@@ -303,10 +303,11 @@ def _make(command: list[str], progress: Progress, of: int) -> int:
                 done += 1
                 share = f" of about {of:,}" if of > done else ""
                 progress(f"{match[1]} {done:,}{share} {match[2]}")
-    finally:
-        if process.poll() is None and process.stdout.closed:
-            process.terminate()
-        code = process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    code = process.wait()
     if code:
         at = next((i for i, line in enumerate(tail) if re.search(r"\berror\b|\*\*\*", line)), -12)
         if any("No space left" in line for line in tail):

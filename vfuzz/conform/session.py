@@ -17,7 +17,7 @@ from typing import Any
 
 from vfuzz.api import Program, Target
 from vfuzz.conform.compare import Divergence, Verdict, compare, died
-from vfuzz.conform.guest import Guest, GuestDied, GuestFailed
+from vfuzz.conform.guest import Guest, GuestDied, GuestFailed, GuestSpent
 from vfuzz.conform.kernel import Kernel
 from vfuzz.engine.inputs import read, seed_files
 from vfuzz.errors import UsageError
@@ -181,6 +181,8 @@ class Session:
         answers: list[Any] = []
         try:
             guest.run([projection.payload], lambda _, answer: answers.append(answer))
+        except GuestSpent:
+            self._spare.pop(projection.key).close()
         except GuestDied as dead:
             self._spare.pop(projection.key).close()
             return died(program, dead.why, dead.log)
@@ -254,6 +256,8 @@ class Session:
             try:
                 guest.run([projection.payload for _, projection in part], take)
                 part = []
+            except GuestSpent as spent:
+                part = part[spent.done :]
             except GuestDied as dead:
                 at = max(dead.program, done)
                 if at < len(part):

@@ -63,7 +63,7 @@ class Verdict:
     compared     ops of which at least one observable was compared
     observables  how many were
     cut          the op at which the model found a violation: behind it nothing is compared
-    violation    of the model: its signature, if the kernel did that op too
+    violation    of the model: its signature, if the kernel did that op too and did not differ
     same         whether what the model said of that op before it ended is what the kernel said
     left         whether the kernel was left with charged pages or pins that nobody has
     site         the last place of the model that did something before they differed
@@ -164,10 +164,10 @@ def compare(
     splat = splat_of(log)
     if splat is not None and divergence is None:
         divergence = Divergence(f"log: {splat}", n, "the kernel's log", "log", "silent", splat, log)
-    violation = None
-    if cut is not None and cut < len(kernel) - 1 and cut not in skipped:
-        violation = result.violation and result.violation.signature
     if divergence is None:
+        violation = None
+        if cut is not None and cut < len(kernel) - 1 and cut not in skipped:
+            violation = result.violation and result.violation.signature
         said_too = violation is not None and bool(steps.get(cut))
         return Verdict(program, (), compared, observables, cut, None, None, violation, said_too,
                        any(left))  # fmt: skip
@@ -178,8 +178,7 @@ def compare(
     ]  # fmt: skip
     sites = [event.site for event in result.events if event.op <= divergence.op and event.site]
     site = sites[-1] if sites else None
-    return Verdict(program, tuple(rows), compared, observables, cut, divergence, site, violation,
-                   False, any(left))  # fmt: skip
+    return Verdict(program, tuple(rows), compared, observables, cut, divergence, site)
 
 
 def died(program: Program, why: str, log: str) -> Verdict:

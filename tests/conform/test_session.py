@@ -136,14 +136,21 @@ def test_what_cannot_be_done_is_counted_with_the_reason(with_guests):
     programs = [
         TARGET.parse("boot(parent=iommu)\nopen()\n"),
         TARGET.parse("boot(ngroups=3)\nopen()\n"),
-        TARGET.parse(TEXT.replace("set_owner()", "irq_begin()\nset_owner() fail(1)")),
+        TARGET.parse(TEXT.replace("get(what=STATUS)", "irq_begin()\nget(what=STATUS) fail(1)")),
     ]
     totals = with_guests(fine).run(programs)
     assert sorted(totals.impossible.values()) == [1, 1]
     assert totals.skipped["irq_begin: it is a moment inside of the kernel"] == 1
-    assert totals.skipped["set_owner: a failure is injected"] == 1
-    assert totals.skipped["ops behind one that cannot be done"] == 2
-    assert totals.ops == 1
+    assert totals.skipped["get: a failure is injected"] == 1
+    assert totals.skipped["ops behind one that cannot be done"] == 1
+    assert totals.ops == 2
+
+
+def test_a_failure_that_does_not_happen_is_none(with_guests):
+    text = TEXT.replace("set_owner()", "set_owner() fail(add, 9)")
+    totals = with_guests(fine).run([TARGET.parse(text)])
+    assert not totals.skipped
+    assert totals.ops == 4
 
 
 def test_generated_programs_are_the_same_again_and_can_be_done():

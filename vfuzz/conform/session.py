@@ -164,6 +164,15 @@ class Session:
 
     # ---- one program ----
 
+    def _project(self, program: Program) -> Any:
+        """For the guest. A failure that was asked for and did not happen, nothing having been
+        there that could fail, is none. Raises real.Impossible."""
+        if not any(op.fail for op in program.data.ops):
+            return self.real.project(program, self.era)
+        result = self.target.execute(program, self.era, self.quirks, trace=True)
+        fired = {event.op for event in result.events if event.what == "fault"}
+        return self.real.project(program, self.era, fired=fired)
+
     def _verdict(self, program: Program, projection: Any, answer: Any) -> Verdict:
         made, answers, left, log = answer
         result = self.target.execute(program, self.era, self.quirks, trace=True)
@@ -174,7 +183,7 @@ class Session:
 
     def one(self, program: Program) -> Verdict:
         """Compare one program, in a guest that is kept. Raises real.Impossible."""
-        projection = self.real.project(program, self.era)
+        projection = self._project(program)
         guest = self._spare.get(projection.key)
         if guest is None:
             guest = self._spare[projection.key] = self._boot(projection.key)
@@ -201,7 +210,7 @@ class Session:
         groups: dict[tuple[str, ...], list[tuple[Program, Any]]] = {}
         for program in programs:
             try:
-                projection = self.real.project(program, self.era)
+                projection = self._project(program)
             except self.real.Impossible as why:
                 self.totals.programs += 1
                 self.totals.impossible[str(why)] += 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import struct
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -234,8 +234,14 @@ def _features(bits: int, era: str) -> int:
     return sum(1 << _FEATURE_BITS[n] for n in known if n and (n != "STATUS" or era != "linux-6.1"))
 
 
-def project(program: Program, era: str, pool: int = POOL_PAGES) -> Projection:
-    """The program for a guest of this era with so many pages of pool. Raises Impossible."""
+def project(
+    program: Program, era: str, pool: int = POOL_PAGES, *, fired: Container[int] | None = None
+) -> Projection:
+    """The program for a guest of this era. Raises Impossible.
+
+    pool   pages of physical memory that the guest has
+    fired  ops of which a failure that was asked for did happen in the model; default: all
+    """
     boot = program.boot
     said = _said(boot)
     if said["parent"] == "iommu":
@@ -256,7 +262,8 @@ def project(program: Program, era: str, pool: int = POOL_PAGES) -> Projection:
     who = 0
     calls = calls_of(program)
     for i, call in enumerate(calls):
-        why = "a failure is injected" if call.fail is not None else None
+        failed = call.fail is not None and (fired is None or i in fired)
+        why = "a failure is injected" if failed else None
         if why is None and call.name in ("update", "write") and memory.reaches_out(call, boot):
             why = "below and above its area the process has memory that the model's has not"
         if why is None:

@@ -104,6 +104,7 @@ def test_in_va_mode_memory_is_mapped_as_a_process_does():
     [("update(npages=64)", True), ("update(npages=65)", False), ("update(uat=zero)", False),
      ("update(uat=kernel)", True), ("update(uat=top)", True),
      ("munmap(upage=63)\nupdate(npages=64)", False),
+     ("mmap_doorbell(upage=63)\nupdate(npages=64)", False),
      ("mmap(upage=64)\nupdate(npages=65)", True)],
 )  # fmt: skip
 def test_in_va_mode_nothing_outside_of_the_area_is_asked_for(ops: str, done: bool):

@@ -274,7 +274,7 @@ def project(
         if why is not None:
             cut = (i, why)
             break
-        if action[0] == "map_node":  # the simulator refuses it, behind the unmapping of what was there
+        if action[0] == "map_node":  # the simulator refuses it, with what was there unmapped
             memory.mapped.difference_update(range(action[1], action[1] + action[2]))
         if call.name in SKIPPED:
             skipped[i] = SKIPPED[call.name]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vfuzz.conform import agent
-from vfuzz.targets.vdpa.ops import BOOT, GETS, SCHEMA
+from vfuzz.targets.vdpa.ops import BOOT, GETS, PARENTS, SCHEMA, VDUSE_OPS
 from vfuzz.targets.vdpa.repro import AREA, BY_ALL, U64, words
 
 if TYPE_CHECKING:
@@ -34,6 +34,16 @@ SYMBOLS = ("VHOST_VDPA", "VDPA", "VDPA_SIM", "VDPA_SIM_NET")
 SKIPPED = {
     "irq_begin": "it is a moment inside of the kernel",
     "irq_end": "it is a moment inside of the kernel",
+    **dict.fromkeys(
+        (op.name for op in VDUSE_OPS if op.name != "umem"), "VDUSE is not projected yet"
+    ),
+}
+#: Ops that the guest does not do and that others depend on.
+CANNOT = {"umem": "VDUSE is not projected yet"}
+#: Parents that the guest does not have.
+PARENTS_CANNOT = {
+    "iommu": "needs a virtio-pci device behind an IOMMU",
+    "vduse": "is not projected yet",
 }
 #: How a generated program begins mostly.
 BEGIN = ("open", "set_owner", "set_backend_features")
@@ -244,8 +254,8 @@ def project(
     """
     boot = program.boot
     said = _said(boot)
-    if said["parent"] == "iommu":
-        raise Impossible("boot: parent iommu needs a virtio-pci device behind an IOMMU")
+    if said["parent"] in PARENTS_CANNOT:
+        raise Impossible(f"boot: parent {said['parent']} {PARENTS_CANNOT[said['parent']]}")
     for name, value in BOOT_FIXED.items():
         if boot[name] != value:
             raise Impossible(f"boot: {name} of the simulator is fixed")
@@ -263,7 +273,7 @@ def project(
     calls = calls_of(program)
     for i, call in enumerate(calls):
         failed = call.fail is not None and (fired is None or i in fired)
-        why = "a failure is injected" if failed else None
+        why = "a failure is injected" if failed else CANNOT.get(call.name)
         if why is None and call.name in ("update", "write") and memory.reaches_out(call, boot):
             why = "below and above its area the process has memory that the model's has not"
         if why is None:
@@ -421,6 +431,8 @@ def _node(name: str, w: Mapping[str, Any]) -> tuple[Any, ...]:
         return ("refuse", errno.EFAULT, True)  # the simulator has no doorbells to map
     vring = {"vring_num": "SET_VRING_NUM", "vring_base": "SET_VRING_BASE",
              "get_vring_base": "GET_VRING_BASE", "vring_enable": "SET_VRING_ENABLE"}  # fmt: skip
+    if name not in vring:
+        raise Impossible(f"{name} is not projected yet")
     return _two(vring[name], w["index"], w.get("num", 0))
 
 
@@ -464,6 +476,6 @@ def label(call: Step) -> str:
 def generated(boot: Mapping[str, int]) -> dict[str, int]:
     """The boot record that comes nearest to a generated one and that a simulator can have."""
     fixed = {**boot, **BOOT_FIXED}
-    if fixed["parent"] > 1:
-        fixed["parent"] -= 2
+    if PARENTS[fixed["parent"]] in PARENTS_CANNOT:
+        fixed["parent"] &= 1
     return fixed

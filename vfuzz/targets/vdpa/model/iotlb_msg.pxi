@@ -106,8 +106,7 @@ cdef void vhost_vdpa_pa_unmap(Iotlb* iotlb, uint64_t start, uint64_t last,
             page = pfn_to_page(pfn, b"vhost_vdpa_pa_unmap:page")
             if map.perm & VHOST_ACCESS_WO:
                 set_page_dirty_lock(page, b"vhost_vdpa_pa_unmap:dirty")
-            if not (quirk(QUIRK_CANARY) and pinned == 1):
-                unpin_user_page(page, b"vhost_vdpa_pa_unmap:unpin")
+            unpin_user_page(page, b"vhost_vdpa_pa_unmap:unpin")
             pfn += 1
             pinned -= 1
         mm.pinned_vm -= <int64_t>(map.size >> PAGE_SHIFT)
@@ -138,6 +137,7 @@ cdef int vhost_vdpa_map(int a, uint64_t iova, uint64_t size, uint64_t pa, uint32
         if not v.in_batch:
             r = ops_set_map(asid, iotlb)
     else:
+        perm_to_iommu_flags(perm)
         r = iommu_map(v.domain, iova, pa, size, perm)
     if r:
         vhost_iotlb_del_range(iotlb, iova, iova + size - 1)

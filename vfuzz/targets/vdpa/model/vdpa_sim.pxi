@@ -37,10 +37,14 @@ cdef int vdpasim_create() noexcept nogil:
     # no features asked for: all
     if features:
         vdpa.device_features = features
+    # vdpasim_net_setup_config() of a device made without attributes
+    vdpasim.config[NET_CONFIG_MTU] = 1500 & 0xFF
+    vdpasim.config[NET_CONFIG_MTU + 1] = 1500 >> 8
     if era_6_12():
         vdpa.has_reset_map = True
         vdpa.has_resume = True
-        vdpa.has_vq_size = True
+        # only the operations without batch mapping have it
+        vdpa.has_vq_size = vdpa.has_dma_map
         # 6.4: the parameter use_va
         vdpa.use_va = P.boot[BOOT_USE_VA] != 0
         vdpa.has_bind_mm = True
@@ -222,6 +226,9 @@ cdef void vdpasim_get_config(uint32_t offset, uint8_t* buf, uint32_t length) noe
         violation(CHECK_V40, b"vdpasim_get_config:outside", b"config", offset,
                   b"%lld bytes at %lld are read of a configuration of %lld", length, offset,
                   vdpa.config_size)
+    # vdpasim_net_get_config(): the link is up each time somebody asks
+    vdpasim.config[NET_CONFIG_STATUS] = VIRTIO_NET_S_LINK_UP
+    vdpasim.config[NET_CONFIG_STATUS + 1] = 0
     memcpy(buf, &vdpasim.config[offset], length)
 
 

@@ -23,12 +23,9 @@ if TYPE_CHECKING:
     from vfuzz.program.schema import Fail
 
 __all__ = [
-    "BEGIN", "BOOT_FIXED", "EXPLAINED", "MACHINE", "SKIPPED", "SYMBOLS", "Explained", "Impossible",
+    "BEGIN", "BOOT_FIXED", "EXPLAINED", "MACHINE", "SKIPPED", "Explained", "Impossible",
     "Projection", "Step", "calls_of", "generated", "label", "observe", "project",
 ]  # fmt: skip
-
-#: Configuration that a kernel needs for this target, beside what any guest needs.
-SYMBOLS = ("VHOST_VDPA", "VDPA", "VDPA_SIM", "VDPA_SIM_NET")
 
 #: Ops that the guest leaves out: no observable of another op depends on them.
 SKIPPED = {

@@ -158,10 +158,10 @@ class _Memory:
             pgoff: int) -> tuple[Any, ...]:  # fmt: skip
         if n == 0 or upage + n > AREA_PAGES:
             return ("refuse", errno.EINVAL)
+        frames = self.of_file(file, pgoff, n) if shared else self.anonymous(n, pattern)
         if self.as_vmas:
             self.mapped.update(range(upage, upage + n))
             return ("map_vma", upage, n, shared, readonly, file, pgoff)
-        frames = self.of_file(file, pgoff, n) if shared else self.anonymous(n, pattern)
         return ("map", _pieces(upage, frames), readonly)
 
     def anonymous(self, n: int, pattern: str) -> list[int]:

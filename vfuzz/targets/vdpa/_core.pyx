@@ -525,7 +525,7 @@ cdef void target_boot() noexcept nogil:
              600 if memlock == BOOT_MEMLOCK_MEDIUM else 0, P.boot[BOOT_FOREIGN])
     judge_boot()
     judge_begin_op()
-    vdpa_dev_add()
+    obs(b"ret", vdpa_dev_add())
     if P.boot[BOOT_MEMORY] != BOOT_MEMORY_NONE:
         mm_map(0, 64, MMAP_KIND_SHARED if P.boot[BOOT_MEMORY] == BOOT_MEMORY_SHARED else
                MMAP_KIND_ANON, False,
@@ -533,6 +533,12 @@ cdef void target_boot() noexcept nogil:
                MMAP_PATTERN_CONTIGUOUS, 0, 0)
     if vdpa.exists:
         judge_after_op()
+
+
+cdef inline void obs_memory() noexcept nogil:
+    """Pages that the process is charged for, page pins, as /proc tells them."""
+    obs(b"pinned", mm.pinned_vm - <int64_t>mm.foreign)
+    obs(b"pins", mm.pins)
 
 
 cdef void target_op(const vf_op* op) noexcept nogil:
@@ -564,6 +570,7 @@ cdef void target_op(const vf_op* op) noexcept nogil:
     else:
         r = op_node(op)
     obs(b"ret", r)
+    obs_memory()
 
 
 cdef void target_after_op() noexcept nogil:
@@ -578,6 +585,7 @@ cdef void target_shutdown() noexcept nogil:
     judge_begin_op()
     if J.opened:
         op_close()
+    obs_memory()
     if vdpa.exists:
         judge_after_op()
         vdpa_dev_del()

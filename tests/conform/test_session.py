@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A session, with a guest that is played: it answers what the test says."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import vfuzz
+from tests.needs import need
+from vfuzz.conform import report, session
+from vfuzz.conform.guest import GuestDied, GuestFailed, GuestSpent
+from vfuzz.conform.kernel import Kernel
+from vfuzz.conform.session import Session, generated
+from vfuzz.errors import UsageError
+from vfuzz.targets.vdpa import real
+
+need("vfuzz.program.codec")
+
+TARGET = vfuzz.target("vdpa")
+KERNEL = Kernel(name="played", version="6.12.1", source="", options=(), config_hash="")
+TEXT = "boot()\nopen()\nset_owner()\nget(what=STATUS)\nclose()\n"
+
+Play = Callable[[dict[str, Any]], list[tuple[Any, ...]]]
+
+
+class Played:
+    """A guest that answers each program by play()."""
+
+    def __init__(self, play: Play, left: tuple[int, int] = (0, 0)) -> None:
+        self.play = play
+        self.left = left
+
+    def run(self, programs: list[Any], done: Callable[[int, Any], None]) -> None:
+        for i, program in enumerate(programs):
+            try:
+                answers = self.play(program)
+            except ZeroDivisionError:
+                raise GuestDied(i, "the guest ended", "Kernel panic - not syncing") from None
+            done(i, (0, answers, self.left, []))
+            if self.left[0]:
+                raise GuestSpent(i + 1)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def with_guests(monkeypatch: pytest.MonkeyPatch) -> Callable[[Play], Session]:
+    def make(play: Play) -> Session:
+        made = Session(TARGET, KERNEL, "linux-6.12")
+        monkeypatch.setattr(made, "_boot", lambda key: Played(play))
+        return made
+
+    return make
+
+
+def fine(program: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """What a kernel answers to TEXT."""
+    return [(0, bytes(8)) if step[3][0] == "ioctl" else (0, None) for step in program["steps"]]
+
+
+def broken(program: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """The same, but for the status."""
+    asked = real._GETS["STATUS"][0]
+    return [
+        (0, b"\1") if step[3][:2] == ("ioctl", asked) else answer
+        for step, answer in zip(program["steps"], fine(program), strict=True)
+    ]
+
+
+def test_what_agrees_is_counted(with_guests):
+    totals = with_guests(fine).run([TARGET.parse(TEXT)] * 5)
+    assert (totals.programs, totals.agreed, totals.ops) == (5, 5, 20)
+    assert totals.kinds["open"] == 5
+    assert totals.found == {}
+
+
+def test_one_signature_for_one_cause_and_the_shortest_program(with_guests):
+    more = TEXT.replace("close()", "get(what=STATUS)\nclose()")
+    with_broken = with_guests(broken)
+    totals = with_broken.run([TARGET.parse(more), TARGET.parse(TEXT)])
+    (found,) = totals.unexplained
+    assert found.signature == "get(STATUS).value: model one, kernel another"
+    assert found.hits == 2
+    assert len(found.verdict.program) == 4
+    with_broken.minimise(found)
+    assert str(found.verdict.program) == "boot()\nopen()\nget(what=STATUS)\n"
+    text = report.text(totals, KERNEL, "linux-6.12", (), 7)
+    assert ">>> 1   get(what=STATUS)" in text
+    assert "value=0x0" in text
+    assert "value=0x1" in text
+    assert "seed 7" in text
+    data = report.as_json(totals, KERNEL, "linux-6.12", (), 7)
+    assert data["divergences"][0]["hits"] == 2
+    assert data["divergences"][0]["steps"][2]["differs"] == "value"
+
+
+def test_reports_are_written(with_guests, tmp_path):
+    totals = with_guests(broken).run([TARGET.parse(TEXT)])
+    report.write(tmp_path, totals, KERNEL, "linux-6.12", ())
+    (program,) = tmp_path.glob("*.vf")
+    assert program.read_text().startswith("# target: vdpa\n# era: linux-6.12\n")
+    assert "DIVERGENCE" in program.with_suffix(".txt").read_text()
+
+
+def test_what_is_explained_is_no_finding(with_guests, monkeypatch):
+    why = real.Explained("get(STATUS).value: model one, kernel another", "linux-6", "a reason")
+    monkeypatch.setattr(real, "EXPLAINED", (why,))
+    totals = with_guests(broken).run([TARGET.parse(TEXT)])
+    assert totals.unexplained == []
+    assert "(explained: a reason)" in report.text(totals, KERNEL, "linux-6.12", (), None)
+
+
+def test_a_dead_guest_costs_one_program(with_guests):
+    counter = itertools.count()
+
+    def play(program):
+        return 1 / 0 if next(counter) == 2 else fine(program)
+
+    totals = with_guests(play).run([TARGET.parse(TEXT)] * 6)
+    assert (totals.programs, totals.agreed, totals.deaths) == (6, 5, 1)
+    (found,) = totals.unexplained
+    assert found.signature == "guest: Kernel panic - not syncing"
+
+
+def test_guests_that_do_nothing_end_the_session(with_guests):
+    with pytest.raises(GuestFailed, match=f"{session.BARREN_MAX} guests in a row"):
+        with_guests(lambda program: 1 / 0).run([TARGET.parse(TEXT)] * 50)
+
+
+def test_what_cannot_be_done_is_counted_with_the_reason(with_guests):
+    programs = [
+        TARGET.parse("boot(parent=iommu)\nopen()\n"),
+        TARGET.parse("boot(ngroups=3)\nopen()\n"),
+        TARGET.parse(TEXT.replace("get(what=STATUS)", "irq_begin()\nget(what=STATUS) fail(1)")),
+    ]
+    totals = with_guests(fine).run(programs)
+    assert sorted(totals.impossible.values()) == [1, 1]
+    assert totals.skipped["irq_begin: it is a moment inside of the kernel"] == 1
+    assert totals.skipped["get: a failure is injected"] == 1
+    assert totals.skipped["ops behind one that cannot be done"] == 1
+    assert totals.ops == 2
+
+
+def test_a_failure_that_does_not_happen_is_none(with_guests):
+    text = TEXT.replace("set_owner()", "set_owner() fail(add, 9)")
+    totals = with_guests(fine).run([TARGET.parse(text)])
+    assert not totals.skipped
+    assert totals.ops == 4
+
+
+def test_generated_programs_are_the_same_again_and_can_be_done():
+    programs = list(generated(TARGET, 200, 5))
+    assert [p.data for p in generated(TARGET, 200, 5)] == [p.data for p in programs]
+    assert [p.data for p in generated(TARGET, 200, 6)] != [p.data for p in programs]
+    keys = {real.project(program, "linux-6.12").key for program in programs}
+    assert 2 <= len(keys) <= session.MACHINES_MIN
+    assert not any(call.fail for program in programs for call in program.data.ops)
+
+
+def test_other_targets_say_so():
+    with pytest.raises(UsageError, match="ring cannot be compared with a kernel yet"):
+        Session(vfuzz.target("ring"), KERNEL, "1")
+
+
+def test_what_does_not_happen_alone_says_so(with_guests):
+    counter = itertools.count()
+    made = with_guests(lambda program: (fine if next(counter) else broken)(program))
+    (found,) = made.run([TARGET.parse(TEXT)]).unexplained
+    made.minimise(found)
+    assert not found.alone
+    assert "does not happen when" in report.text(made.totals, KERNEL, "linux-6.12", (), None)
+
+
+def test_a_guest_that_is_spent_is_followed_by_another(with_guests, monkeypatch):
+    made = with_guests(fine)
+    boots = []
+    monkeypatch.setattr(made, "_boot", lambda key: boots.append(key) or Played(fine, (3, 3)))
+    totals = made.run([TARGET.parse(TEXT)] * 4)
+    assert (totals.programs, totals.deaths, len(boots)) == (4, 0, 4)
+    (found,) = totals.unexplained
+    assert found.signature == "shutdown.pinned: model less, kernel more"
+    assert found.hits == 4
+    made.minimise(found)
+    assert len(found.verdict.program) == 0

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`vfuzz conform`"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from vfuzz import api
+from vfuzz.cli.common import COUNT, DURATION, JSON, PATH, cores, print_json
+from vfuzz.conform import kernel as kernels
+from vfuzz.conform import report
+from vfuzz.conform.session import Session, Totals, generated
+from vfuzz.engine import inputs
+from vfuzz.errors import EXIT_CLEAN, EXIT_FINDINGS, UsageError
+
+INTERVAL_S = 5.0
+
+
+@click.command("conform")
+@click.argument("name", metavar="TARGET")
+@click.argument("paths", metavar="FILE|DIR...", nargs=-1, type=PATH)
+@click.option("--kernel", "kernel_name", required=True, metavar="K", help="See `vfuzz kernel`.")
+@click.option("--generate", type=COUNT, default=0, metavar="N", help="Random programs too.")
+@click.option("--seed", type=COUNT, help="Of the random programs. Default: random, and printed.")
+@click.option("--era", help="What to compare with. Default: the era of the kernel's version.")
+@click.option("--quirk", "quirks", multiple=True, metavar="ID", help="Bug to switch on.")
+@click.option("-j", "--jobs", type=click.IntRange(1), default=cores, help="Guests at a time.")
+@click.option(
+    "--minimise", "minimise_s", type=DURATION, default=20.0, show_default="20s",
+    help="Time for minimising one divergence.",
+)  # fmt: skip
+@click.option("--no-minimise", is_flag=True, help="Show programs as they were.")
+@click.option("--out", type=PATH, metavar="DIR", help="Write each divergence there.")
+@JSON
+def command(
+    name: str,
+    paths: tuple[Path, ...],
+    kernel_name: str,
+    generate: int,
+    seed: int | None,
+    era: str | None,
+    quirks: tuple[str, ...],
+    jobs: int,
+    minimise_s: float,
+    no_minimise: bool,
+    out: Path | None,
+    as_json: bool,
+) -> int:
+    """Replay programs on a real kernel and compare every observable with the model.
+
+    FILE is a program, DIR all programs below it. What a file says of quirks is not used: the kernel
+    is as it is. Ends with 1 when there is a difference that docs/conformance.md does not explain.
+
+    \b
+    vfuzz conform vdpa corpus/vdpa --kernel 6.12
+    vfuzz conform vdpa --kernel 6.1 --generate 20k --seed 7
+    """
+    target = api.target(name)
+    kernel = kernels.find(kernel_name)
+    era = era or kernel.era
+    target.era_index(era)
+    ids = target.quirk_ids(quirks, era)
+    if not paths and not generate:
+        raise UsageError("name programs, or --generate N")
+    seed = random.SystemRandom().getrandbits(32) if seed is None else seed
+    programs = itertools.chain(_read(target, paths), generated(target, generate, seed))
+    with Session(target, kernel, era, ids, jobs=jobs, tick=_Tick()) as session:
+        totals = session.run(programs)
+        if not no_minimise:
+            for found in totals.unexplained:
+                if not found.signature.startswith("guest: "):
+                    session.minimise(found, minimise_s)
+    if out is not None:
+        report.write(out, totals, kernel, era, ids)
+    if as_json:
+        print_json(report.as_json(totals, kernel, era, ids, seed if generate else None))
+    else:
+        click.echo(report.text(totals, kernel, era, ids, seed if generate else None), nl=False)
+    return EXIT_FINDINGS if totals.unexplained else EXIT_CLEAN
+
+
+def _read(target: api.Target, paths: tuple[Path, ...]) -> Iterator[api.Program]:
+    for path in inputs.expand(paths):
+        yield inputs.read(path).program(target)
+
+
+class _Tick:
+    """Progress on standard error: redrawn on a terminal, else a line now and then."""
+
+    def __init__(self) -> None:
+        self.live = sys.stderr.isatty()
+        self.next_s = time.monotonic() + INTERVAL_S
+
+    def __call__(self, totals: Totals) -> None:
+        now = time.monotonic()
+        if now < self.next_s:
+            return
+        self.next_s = now + (0.2 if self.live else INTERVAL_S)
+        line = report.progress(totals)
+        click.echo(f"\r\033[K{line}" if self.live else f"vfuzz: {line}", nl=not self.live, err=True)

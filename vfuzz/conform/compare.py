@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One program, model and kernel: what was compared, and where they differ.
+
+A divergence is the first observable that differs: what follows is its consequence. Its signature
+names op, observable and both values where they are errors, so that one cause has one signature.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vfuzz.api import Program, Result
+
+__all__ = ["Divergence", "Row", "Verdict", "compare", "died", "said", "splat_of"]
+
+#: The kernel's own words for what must not happen.
+_SPLAT = re.compile(
+    r"BUG: |WARNING: |KASAN|UBSAN|Oops|kmemleak: |general protection|refcount_t|list_(?:add|del)"
+    r"|possible recursive|INFO: |Kernel panic|Unable to handle|scheduling while atomic"
+)
+#: Observables that are counts: a difference has a direction.
+COUNTS = ("pinned", "pins")
+_NUMBERS = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One step: what each side said, and whether it was compared."""
+
+    op: int
+    text: str
+    model: Mapping[str, int] | None
+    kernel: Mapping[str, int] | None
+    differs: str | None = None  # the observable
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """The first difference of a program.
+
+    op  its index; -1 is boot, one behind the last is the end
+    """
+
+    signature: str
+    op: int
+    op_text: str
+    what: str
+    model: str
+    kernel: str
+    log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one program.
+
+    rows         each step side by side, if there is a divergence
+    compared     ops of which at least one observable was compared
+    observables  how many were
+    cut          the op at which the model found a violation: behind it nothing is compared
+    violation    of the model: its signature, if the kernel did that op too and did not differ
+    same         whether what the model said of that op before it ended is what the kernel said
+    left         whether the kernel was left with charged pages or pins that nobody has
+    site         the last place of the model that did something before they differed
+    """
+
+    program: Program
+    rows: tuple[Row, ...]
+    compared: int
+    observables: int
+    cut: int | None
+    divergence: Divergence | None
+    site: str | None = None
+    violation: str | None = None
+    same: bool = False
+    left: bool = False
+
+
+def said(name: str, value: int | None) -> str:
+    """A value for people: errors by name."""
+    if value is None:
+        return "-"
+    if name == "ret" and value < 0:
+        return errno.errorcode.get(-value, {524: "ENOTSUPP"}.get(-value, str(value)))
+    if name in ("config", "value", "last"):
+        return hex(value & (1 << 64) - 1)
+    return str(value)
+
+
+def _word(name: str, value: int) -> str:
+    """A value in a signature: counts would make each program a kind of its own."""
+    if name == "ret":
+        return said(name, value) if value < 0 else "ok"
+    return "other"
+
+
+def splat_of(log: tuple[str, ...]) -> str | None:
+    """The first line of a kernel's log that says that something is broken, without numbers."""
+    for line in log:
+        if _SPLAT.search(line):
+            return _NUMBERS.sub("N", line.strip())
+    return None
+
+
+def _differ(op: int, name: str, text: str, what: str, model: int, kernel: int) -> Divergence:
+    a, b = _word(what, model), _word(what, kernel)
+    if a == b == "other":
+        a, b = ("more", "less") if model > kernel else ("less", "more")
+        if what not in COUNTS:
+            a, b = "one", "another"
+    return Divergence(
+        f"{name}.{what}: model {a}, kernel {b}", op, text, what, said(what, model),
+        said(what, kernel),
+    )  # fmt: skip
+
+
+def compare(
+    program: Program,
+    result: Result,
+    seen: list[dict[str, int]],
+    made: int,
+    left: tuple[int, int],
+    log: tuple[str, ...],
+    skipped: Container[int] = (),
+    labels: Sequence[str] | None = None,
+) -> Verdict:
+    """Compare a traced result of the model with what the kernel said.
+
+    seen     each op's observables; fewer than the program has when the rest was not done
+    made     what making the device returned
+    left     charged pages and pins after the end
+    log      lines of the kernel's log
+    skipped  ops that the kernel did not do
+    labels   of the ops, in signatures; default: their names
+    """
+    trace = result.raw_trace
+    assert trace is not None, "the result of a traced run"
+    steps = {step["op"]: dict(step["obs"]) for step in trace[0]}
+    cut = result.violation.op if result.violation is not None else None
+    n = len(program)
+    kernel = [{"ret": made}, *seen]
+    if len(seen) == n:
+        kernel.append({"pinned": left[0], "pins": left[1]})
+    divergence = None
+    observables = compared = 0
+    for op, theirs in enumerate(kernel, -1):
+        if divergence is not None or (cut is not None and op > cut):
+            break
+        ours = {} if op in skipped else steps.get(op, {})
+        common = [what for what in ours if what in theirs]
+        compared += bool(common) and 0 <= op < n
+        observables += len(common)
+        for what in common:
+            if (ours[what] - theirs[what]) & (1 << 64) - 1:
+                names = labels or [call.name for call in program.ops]
+                name = "boot" if op < 0 else "shutdown" if op == n else names[op]
+                divergence = _differ(op, name, program.op_text(op), what, ours[what], theirs[what])
+                break
+    splat = splat_of(log)
+    if splat is not None and divergence is None:
+        divergence = Divergence(f"log: {splat}", n, "the kernel's log", "log", "silent", splat, log)
+    if divergence is None:
+        violation = None
+        if cut is not None and cut < len(kernel) - 1 and cut not in skipped:
+            violation = result.violation and result.violation.signature
+        said_too = violation is not None and bool(steps.get(cut))
+        return Verdict(program, (), compared, observables, cut, None, None, violation, said_too,
+                       any(left))  # fmt: skip
+    rows = [
+        Row(op, program.op_text(op), steps.get(op) or None, theirs,
+            divergence.what if op == divergence.op else None)
+        for op, theirs in enumerate(kernel, -1)
+    ]  # fmt: skip
+    sites = [event.site for event in result.events if event.op <= divergence.op and event.site]
+    site = sites[-1] if sites else None
+    return Verdict(program, tuple(rows), compared, observables, cut, divergence, site)
+
+
+def died(program: Program, why: str, log: str) -> Verdict:
+    """The verdict on a program that ended or hung the guest."""
+    lines = tuple(log.splitlines())
+    splat = splat_of(lines) or why
+    divergence = Divergence(f"guest: {splat}", len(program), "the guest", "guest", "goes on", why,
+                            lines[-60:])  # fmt: skip
+    return Verdict(program, (), 0, 0, None, divergence)
+
+
+def plain(verdict: Verdict) -> dict[str, Any]:
+    """A divergent verdict as plain data."""
+    found = verdict.divergence
+    assert found is not None
+    return {
+        "signature": found.signature,
+        "op": found.op,
+        "op_text": found.op_text,
+        "what": found.what,
+        "model": found.model,
+        "kernel": found.kernel,
+        "program": str(verdict.program),
+        "steps": [
+            {"op": row.op, "text": row.text, "model": row.model and dict(row.model),
+             "kernel": row.kernel and dict(row.kernel), "differs": row.differs}
+            for row in verdict.rows
+        ],
+        "log": list(found.log),
+    }  # fmt: skip

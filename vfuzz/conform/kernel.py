@@ -1,0 +1,379 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Kernels to compare with: built as User-Mode Linux from a source tree, kept by tree and options.
+
+A kernel is a folder of the cache: `build` is make's output folder, which stays, so that a build
+after an edit is short; `kernel.json` says what it is. The configuration is the smallest that Linux
+has with fragments of config/ on top. A fragment is a wish: what olddefconfig made of it is checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from vfuzz.engine.store import write_atomic
+from vfuzz.errors import Error, UsageError, did_you_mean
+
+__all__ = [
+    "DEBIAN", "OPTIONS", "BuildFailed", "Kernel", "Plan", "build", "cache_dir", "config_dir",
+    "debian_source", "era_of", "find", "installed", "missing_symbols", "parse_fragment", "plan",
+    "remove", "version_of",
+]  # fmt: skip
+
+#: Series whose source Debian packages, and that the models follow.
+DEBIAN = ("6.1", "6.12")
+OLDEST = (6, 1)
+#: Fragments of config/ that can be asked for.
+OPTIONS = ("kasan", "ubsan", "kmemleak", "lockdep")
+BASE = ("base", "vdpa")
+#: Tools by command, and the package of each.
+TOOLS = {"make": "make", "gcc": "gcc", "bc": "bc", "flex": "flex", "bison": "bison",
+         "ld": "binutils", "tar": "tar", "xz": "xz-utils"}  # fmt: skip
+FREE_MIN = 3 << 30  # bytes for a tree and a build
+
+Progress = Callable[[str], None]
+
+
+class BuildFailed(Error):
+    """A kernel could not be built; the message says why and what to do."""
+
+
+class Kernel(msgspec.Struct, kw_only=True):
+    """A kernel of the cache; what kernel.json holds.
+
+    symbols  the configuration that was asked for, as it is on
+    objects  files compiled by a full build: what progress is measured by
+    """
+
+    name: str
+    version: str
+    source: str
+    options: tuple[str, ...]
+    config_hash: str
+    objects: int = 0
+    seconds: float = 0.0
+
+    @property
+    def dir(self) -> Path:
+        return cache_dir() / self.name
+
+    @property
+    def image(self) -> Path:
+        return self.dir / "build" / "linux"
+
+    @property
+    def era(self) -> str:
+        return era_of(self.version)
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is to be built: source tree, options, the wanted configuration."""
+
+    source: Path
+    version: str
+    options: tuple[str, ...]
+    wanted: dict[str, str]
+    name: str
+    config_hash: str
+
+
+def cache_dir() -> Path:
+    """Where kernels and unpacked sources are kept."""
+    base = os.environ.get("VFUZZ_CACHE") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "vfuzz" / "kernels"
+
+
+def config_dir() -> Path:
+    """The fragments."""
+    return Path(__file__).resolve().parent / "config"
+
+
+def era_of(version: str) -> str:
+    """The era whose behaviour a kernel version has: the newest that is not newer."""
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    if numbers >= (7, 0):
+        return "linux-7.0"
+    return "linux-6.12" if numbers >= (6, 12) else "linux-6.1"
+
+
+# ---- configuration -------------------------------------------------------------------------------
+
+
+def parse_fragment(text: str) -> dict[str, str]:
+    """Symbols of a fragment or of a .config: value, "n" for what is not set."""
+    found = {}
+    for line in text.splitlines():
+        if match := re.fullmatch(r"CONFIG_(\w+)=(.*)", line.strip()):
+            found[match[1]] = match[2]
+        elif match := re.fullmatch(r"# CONFIG_(\w+) is not set", line.strip()):
+            found[match[1]] = "n"
+    return found
+
+
+def _lines(wanted: dict[str, str]) -> str:
+    return "".join(
+        f"# CONFIG_{name} is not set\n" if value == "n" else f"CONFIG_{name}={value}\n"
+        for name, value in wanted.items()
+    )
+
+
+def missing_symbols(wanted: dict[str, str], config: str) -> list[str]:
+    """What was asked for and is not so in a .config. A symbol that does not exist is off."""
+    got = parse_fragment(config)
+    return [
+        f"CONFIG_{name} is {got.get(name, 'n')}, not {value}"
+        for name, value in wanted.items()
+        if got.get(name, "n") != value
+    ]
+
+
+def _wanted(options: Iterable[str], more: Iterable[str]) -> dict[str, str]:
+    wanted: dict[str, str] = {}
+    for part in (*BASE, *options):
+        wanted |= parse_fragment((config_dir() / f"{part}.config").read_text())
+    for word in more:
+        name, _, value = word.removeprefix("CONFIG_").partition("=")
+        if not re.fullmatch(r"[A-Z0-9_]+", name):
+            raise UsageError(f"--set {word}: write SYMBOL=y, SYMBOL=n or SYMBOL=VALUE")
+        wanted[name] = value or "y"
+    return wanted
+
+
+# ---- trees ---------------------------------------------------------------------------------------
+
+
+def version_of(tree: Path) -> str:
+    """The version of a source tree. Raises UsageError when it is none, or has no UML."""
+    makefile = tree / "Makefile"
+    if not makefile.is_file():
+        raise UsageError(f"{tree} is no Linux source tree: it has no Makefile")
+    head = makefile.read_text(errors="replace")[:2000]
+    parts = [re.search(rf"^{word} *=[ \t]*(\S*)", head, re.MULTILINE)
+             for word in ("VERSION", "PATCHLEVEL", "SUBLEVEL", "EXTRAVERSION")]  # fmt: skip
+    if not all(parts[:3]):
+        raise UsageError(f"{tree} is no Linux source tree: its Makefile names no version")
+    numbers = [part[1] if part else "" for part in parts]
+    for needed in ("arch/um/Kconfig", "drivers/vhost/vdpa.c", "drivers/vdpa/vdpa_sim"):
+        if not (tree / needed).exists():
+            raise UsageError(f"{tree} is not a whole source tree: {needed} is missing")
+    version = ".".join(numbers[:3]) + numbers[3]
+    if (int(numbers[0]), int(numbers[1])) < OLDEST:
+        raise UsageError(f"{tree} is Linux {version}: the models begin with 6.1")
+    return version
+
+
+def debian_source(series: str, progress: Progress) -> Path:
+    """Debian's source of a series, unpacked in the cache. Raises UsageError, BuildFailed."""
+    if series not in DEBIAN:
+        raise UsageError(f"no Debian source {series!r}: {did_you_mean(series, DEBIAN)}; "
+                         f"for another tree give --source DIR")  # fmt: skip
+    package = f"linux-source-{series}"
+    tree = cache_dir() / "sources" / package
+    if (tree / ".unpacked").is_file():
+        return tree
+    need_tools(("tar", "xz"))
+    tarball = Path("/usr/src") / f"{package}.tar.xz"
+    parent = tree.parent
+    parent.mkdir(parents=True, exist_ok=True)
+    need_space(parent)
+    if not tarball.is_file():
+        tarball = _download(package, parent, progress)
+    progress(f"unpacking {tarball}")
+    shutil.rmtree(tree, ignore_errors=True)
+    _call(["tar", "-xJf", str(tarball), "-C", str(parent)], f"{tarball} cannot be unpacked")
+    (tree / ".unpacked").touch()
+    return tree
+
+
+def _download(package: str, where: Path, progress: Progress) -> Path:
+    """The tarball of a package that is not installed: no root is needed for that."""
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        raise BuildFailed(f"{package} comes from apt, and there is none here: give --source DIR")
+    progress(f"fetching {package} through apt")
+    for old in where.glob(f"{package}_*.deb"):
+        old.unlink()
+    _call(["apt-get", "download", package],
+          f"apt cannot fetch {package}: add Debian 12's bookworm and bookworm-backports sources "
+          f"and run apt-get update, or give --source DIR", cwd=where)  # fmt: skip
+    deb = next(where.glob(f"{package}_*.deb"))
+    _call(["dpkg-deb", "-x", str(deb), str(where / "deb")], f"{deb} cannot be unpacked")
+    deb.unlink()
+    return where / "deb" / "usr" / "src" / f"{package}.tar.xz"
+
+
+def need_tools(names: Iterable[str] = tuple(TOOLS)) -> None:
+    """Raises BuildFailed naming every missing tool's package."""
+    missing = [TOOLS[name] for name in names if shutil.which(name) is None]
+    if missing:
+        raise BuildFailed(f"missing tools: apt-get install {' '.join(sorted(set(missing)))}")
+
+
+def need_space(where: Path, least: int = FREE_MIN) -> None:
+    """Raises BuildFailed when the disk is too full for a build."""
+    while not where.exists():
+        where = where.parent
+    free = shutil.disk_usage(where).free
+    if free < least:
+        raise BuildFailed(
+            f"{where} has {free >> 20:,} MiB left, a build takes {least >> 20:,}: make room, or "
+            f"set VFUZZ_CACHE to a folder on another disk"
+        )
+
+
+def _call(command: list[str], failure: str, cwd: Path | None = None) -> None:
+    got = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    if got.returncode:
+        tail = "\n".join((got.stdout + got.stderr).splitlines()[-8:])
+        raise BuildFailed(f"{failure}\n{tail}")
+
+
+# ---- build ---------------------------------------------------------------------------------------
+
+
+def plan(source: Path, options: Iterable[str] = (), more: Iterable[str] = (),
+         name: str | None = None) -> Plan:  # fmt: skip
+    """What building this tree with these options means. Raises UsageError."""
+    source = source.resolve()
+    version = version_of(source)
+    options = tuple(option for option in OPTIONS if option in set(options))
+    wanted = _wanted(options, more)
+    digest = hashlib.sha256(msgspec.json.encode([str(source), sorted(wanted.items())])).hexdigest()
+    if name is None:
+        name = "-".join((version, *options, digest[:6]))
+    if not re.fullmatch(r"[A-Za-z0-9._+-]+", name) or name == "sources":
+        raise UsageError(f"--name {name}: letters, digits and ._+- only")
+    return Plan(source, version, options, wanted, name, digest)
+
+
+def build(what: Plan, progress: Progress, *, jobs: int = 1, nice: int = 0) -> Kernel:
+    """Build, or build again what was edited. Raises BuildFailed with the compiler's words."""
+    need_tools()
+    where = cache_dir() / what.name
+    out = where / "build"
+    out.mkdir(parents=True, exist_ok=True)
+    need_space(where, FREE_MIN >> 1)
+    before = _read(where / "kernel.json")
+    make = ["nice", "-n", str(nice), "make", "-C", str(what.source), "ARCH=um", f"O={out}"]
+    started = time.monotonic()
+    if (what.source / ".config").exists():
+        raise BuildFailed(f"{what.source} was configured in place: `make mrproper` there first")
+    if before is None or before.config_hash != what.config_hash or not (out / ".config").is_file():
+        progress(f"configuring Linux {what.version}")
+        _call([*make, "tinyconfig"], "make tinyconfig failed")
+        with (out / ".config").open("a") as config:
+            config.write(_lines(what.wanted))
+        _call([*make, "olddefconfig"], "make olddefconfig failed")
+    wrong = missing_symbols(what.wanted, (out / ".config").read_text())
+    if wrong:
+        raise BuildFailed(
+            f"Linux {what.version} does not take this configuration: {'; '.join(wrong)}: a symbol "
+            f"that it depends on is off, or this version does not have it"
+        )
+    objects = _make([*make, f"-j{jobs}", "linux"], progress, before.objects if before else 0)
+    kernel = Kernel(
+        name=what.name, version=what.version, source=str(what.source), options=what.options,
+        config_hash=what.config_hash, objects=max(objects, before.objects if before else 0),
+        seconds=round(time.monotonic() - started, 1),
+    )  # fmt: skip
+    if not kernel.image.is_file():
+        raise BuildFailed(f"make ended well, but left no {kernel.image}")
+    write_atomic(where / "kernel.json", msgspec.json.format(msgspec.json.encode(kernel)) + b"\n")
+    return kernel
+
+
+def _make(command: list[str], progress: Progress, of: int) -> int:
+    """Run make; how many files it compiled. Raises BuildFailed with the first error."""
+    done = 0
+    tail: list[str] = []
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               errors="replace")  # fmt: skip
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            tail = [*tail[-400:], line.rstrip()]
+            if match := re.match(r"\s+(CC|AS|LD)\s+(\S+)", line):
+                done += 1
+                share = f" of about {of:,}" if of > done else ""
+                progress(f"{match[1]} {done:,}{share} {match[2]}")
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    code = process.wait()
+    if code:
+        at = next((i for i, line in enumerate(tail) if re.search(r"\berror\b|\*\*\*", line)), -12)
+        if any("No space left" in line for line in tail):
+            raise BuildFailed("the disk is full: make room and build again, it goes on from there")
+        words = "\n".join(tail[max(at, 0) if at >= 0 else at :][:12])
+        raise BuildFailed(f"the kernel does not compile:\n{words}")
+    return done
+
+
+# ---- the cache -----------------------------------------------------------------------------------
+
+
+def _read(path: Path) -> Kernel | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Kernel)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        raise Error(f"{path} cannot be read: {error}; remove its folder") from None
+
+
+def installed() -> list[Kernel]:
+    """The kernels that are there, by name."""
+    found = [_read(path) for path in sorted(cache_dir().glob("*/kernel.json"))]
+    return [kernel for kernel in found if kernel is not None and kernel.image.is_file()]
+
+
+def find(name: str) -> Kernel:
+    """A kernel by name, by the beginning of one, or by its image's path. Raises UsageError."""
+    path = Path(name)
+    if "/" in name and path.is_file():
+        return _foreign(path)
+    there = installed()
+    exact = [kernel for kernel in there if kernel.name == name]
+    begin = [kernel for kernel in there if kernel.name.startswith(f"{name}.")
+             or kernel.name.startswith(f"{name}-")]  # fmt: skip
+    found = exact or begin
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(kernel.name for kernel in found)
+        raise UsageError(f"--kernel {name} could be {names}: write more of it")
+    if not there:
+        raise UsageError(f"no kernel {name!r}, and none was built: `vfuzz kernel build {name}`")
+    raise UsageError(f"no kernel {name!r}: {did_you_mean(name, [k.name for k in there])}")
+
+
+def _foreign(path: Path) -> Kernel:
+    """An image that somebody else built."""
+    got = subprocess.run([str(path), "--version"], capture_output=True, text=True, check=False)
+    version = got.stdout.strip()
+    if got.returncode or not re.match(r"\d+\.\d+", version):
+        raise UsageError(f"{path} is no User-Mode Linux kernel: `{path} --version` names none")
+    return _ForeignKernel(name=str(path), version=version, source="", options=(), config_hash="")
+
+
+class _ForeignKernel(Kernel):
+    @property
+    def image(self) -> Path:
+        return Path(self.name).resolve()
+
+
+def remove(name: str) -> Kernel:
+    """Remove a kernel with its build folder. Raises UsageError."""
+    kernel = find(name)
+    if isinstance(kernel, _ForeignKernel):
+        raise UsageError(f"{name} is not in the cache: remove it yourself")
+    shutil.rmtree(kernel.dir)
+    return kernel

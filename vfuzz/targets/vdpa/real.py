@@ -1,0 +1,478 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Programs as the guest agent does them on a real vhost_vdpa with vdpa_sim_net.
+
+`project` turns a program into actions of conform/agent.py, or says why it cannot be done there.
+`observe` turns an answer into the observables that the model's op has. EXPLAINED are differences
+that are known and right: docs/conformance.md has the reasons.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vfuzz.conform import agent
+from vfuzz.targets.vdpa.ops import BOOT, GETS, PARENTS, SCHEMA, VDUSE_OPS
+from vfuzz.targets.vdpa.repro import AREA, BY_ALL, U64, words
+
+if TYPE_CHECKING:
+    from vfuzz.api import Program
+    from vfuzz.program.schema import Fail
+
+__all__ = [
+    "BEGIN", "BOOT_FIXED", "EXPLAINED", "MACHINE", "SKIPPED", "Explained", "Impossible",
+    "Projection", "Step", "calls_of", "generated", "label", "observe", "project",
+]  # fmt: skip
+
+#: Ops that the guest leaves out: no observable of another op depends on them.
+SKIPPED = {
+    "irq_begin": "it is a moment inside of the kernel",
+    "irq_end": "it is a moment inside of the kernel",
+    **dict.fromkeys(
+        (op.name for op in VDUSE_OPS if op.name != "umem"), "VDUSE is not projected yet"
+    ),
+}
+#: Ops that the guest does not do and that others depend on.
+CANNOT = {"umem": "VDUSE is not projected yet"}
+#: Parents that the guest does not have.
+PARENTS_CANNOT = {
+    "iommu": "needs a virtio-pci device behind an IOMMU",
+    "vduse": "is not projected yet",
+}
+#: How a generated program begins mostly.
+BEGIN = ("open", "set_owner", "set_backend_features")
+#: Boot options that are arguments of the guest's kernel.
+MACHINE = ("parent", "entries", "sim_entries", "use_va")
+#: Boot options that a real simulator has only so.
+BOOT_FIXED = {"ngroups": 2, "nas": 2, "range": 0}
+
+PAGE = 4096
+POOL_PAGES = 16384  # FRAMES_MAX of the model
+AREA_PAGES = 4096
+ACTIONS_MAX = 20_000  # that are remembered
+WATCH_NONE, WATCH_PINNED, WATCH_PINS, WATCH_PINS_FAILED = 0, 1, 2, 3
+
+_ENTRIES = {"many": 2048, "eight": 8, "three": 3, "two": 2, "one": 1, "zero": 0}
+_MEMLOCK = {"plenty": 65536, "few": 16, "medium": 600, "zero": 0}
+_NUMBERS = {
+    "SET_FEATURES": 0x4008AF00, "SET_OWNER": 0xAF01, "SET_VRING_NUM": 0x4008AF10,
+    "SET_VRING_ADDR": 0x4028AF11, "SET_VRING_BASE": 0x4008AF12, "GET_VRING_BASE": 0xC008AF12,
+    "SET_VRING_KICK": 0x4008AF20, "SET_VRING_CALL": 0x4008AF21, "SET_VRING_ERR": 0x4008AF22,
+    "SET_BACKEND_FEATURES": 0x4008AF25, "SET_STATUS": 0x4001AF72, "GET_CONFIG": 0x8008AF73,
+    "SET_CONFIG": 0x4008AF74, "SET_VRING_ENABLE": 0x4008AF75, "SET_CONFIG_CALL": 0x4004AF77,
+    "GET_VRING_GROUP": 0xC008AF7B, "SET_GROUP_ASID": 0x4008AF7C, "SUSPEND": 0xAF7D,
+    "RESUME": 0xAF7E, "GET_VRING_DESC_GROUP": 0xC008AF7F, "GET_VRING_SIZE": 0xC008AF82,
+}  # fmt: skip
+_GETS = {
+    "DEVICE_ID": (0x8004AF70, 4), "STATUS": (0x8001AF71, 1), "FEATURES": (0x8008AF00, 8),
+    "VRING_NUM": (0x8002AF76, 2), "GROUP_NUM": (0x8004AF81, 4), "AS_NUM": (0x8004AF7A, 4),
+    "IOVA_RANGE": (0x8010AF78, 16), "CONFIG_SIZE": (0x8004AF79, 4), "VQS_COUNT": (0x8004AF80, 4),
+    "BACKEND_FEATURES": (0x8008AF26, 8),
+}  # fmt: skip
+_FD = {"none": -1, "e0": 101, "e1": 102, "e2": 103, "closed": 109, "not_eventfd": 108}
+_FEATURE_BITS = {"MTU": 3, "MAC": 5, "STATUS": 16, "CTRL_VQ": 17, "CTRL_MAC_ADDR": 23,
+                 "VERSION_1": 32, "ACCESS_PLATFORM": 33}  # fmt: skip
+_MESSAGES = ("update", "invalidate", "batch_begin", "batch_end", "write")
+_MEMORY = ("mmap", "munmap", "rlimit", "mmap_doorbell")
+#: What is asked for after an op; the others cannot change it unless all is lost.
+_WATCH = {
+    **dict.fromkeys(_MESSAGES, WATCH_PINS_FAILED),
+    "invalidate": WATCH_PINNED,
+    "set_status": WATCH_PINNED,
+    "close": WATCH_PINS,
+}
+#: Ops whose action depends on what came before, or on boot options.
+_CHANGING = ("mmap", "munmap", "rlimit", "dev_add")
+#: Ops that leave something in the device when the node is closed.
+_TRACES = ("set_config", "vring_num", "vring_addr", "vring_base", "vring_enable", "vring_fd",
+           "set_group_asid", "set_features", "suspend", "resume")  # fmt: skip
+
+
+class Impossible(Exception):
+    """A program cannot be done on the real system: the reason."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A difference that is right, with the eras that have it.
+
+    signature  of the divergence; era  a prefix of the eras' names, or ""
+    """
+
+    signature: str
+    era: str
+    reason: str
+
+
+EXPLAINED: tuple[Explained, ...] = ()
+
+
+@dataclass
+class Projection:
+    """A program for the guest.
+
+    key      arguments of the guest kernel: programs with the same key run in one boot
+    payload  what the agent's run() takes
+    skipped  ops that the guest does not do, though what follows can be compared: {index: reason}
+    cut      from this op on nothing can be compared, and why; None: all can be
+    """
+
+    key: tuple[str, ...]
+    payload: dict[str, Any]
+    skipped: dict[int, str] = field(default_factory=dict)
+    cut: tuple[int, str] | None = None
+
+
+class _Memory:
+    """The frames that the model gives to pages: the guest's pool takes the same."""
+
+    def __init__(self, era: str, pool: int, files_only: bool) -> None:
+        self.era = era
+        self.pool = pool
+        self.frames = 0
+        self.files: dict[tuple[int, int], int] = {}
+        self.as_vmas = files_only
+        self.mapped: set[int] = set()  # pages of the area, in VA mode
+
+    def reaches_out(self, call: Step, boot: Mapping[str, int]) -> bool:
+        """Would a message in VA mode make the kernel look at memory that is not in the area?"""
+        if not self.as_vmas or (call.name == "write" and call.args["type"] != 2):
+            return False
+        w = words(call.name, call.args, boot, (0, U64))
+        start = w["same"] if call.name == "write" else w["uaddr"]
+        end = start + w["size"]
+        last = AREA + (max(self.mapped, default=-1) + 1) * PAGE
+        return start < 1 << 47 and (start < AREA or end > last)
+
+    def take(self, count: int) -> int:
+        first = self.frames
+        self.frames += count
+        if self.frames > self.pool:
+            raise Impossible("more physical memory than the guest has")
+        return first
+
+    def map(self, upage: int, n: int, shared: bool, readonly: bool, pattern: str, file: int,
+            pgoff: int) -> tuple[Any, ...]:  # fmt: skip
+        if n == 0 or upage + n > AREA_PAGES:
+            return ("refuse", errno.EINVAL)
+        frames = self.of_file(file, pgoff, n) if shared else self.anonymous(n, pattern)
+        if self.as_vmas:
+            self.mapped.update(range(upage, upage + n))
+            return ("map_vma", upage, n, shared, readonly, file, pgoff)
+        return ("map", _pieces(upage, frames), readonly)
+
+    def anonymous(self, n: int, pattern: str) -> list[int]:
+        taken = {"scattered": 2 * n, "pairs": n + (n >> 1)}.get(pattern, n)
+        first = self.take(taken + 1)
+        if pattern == "scattered":
+            return [first + 2 * i for i in range(n)]
+        if pattern == "pairs":
+            return [first + i + (i >> 1) for i in range(n)]
+        if pattern == "reversed":
+            return [first + n - 1 - i for i in range(n)]
+        return list(range(first, first + n))
+
+    def of_file(self, file: int, pgoff: int, n: int) -> list[int]:
+        frames = []
+        for page in range(pgoff, pgoff + n):
+            if (file, page) not in self.files:
+                self.files[file, page] = self.take(1)
+            frames.append(self.files[file, page])
+        return frames
+
+
+def _pieces(upage: int, frames: list[int]) -> list[tuple[int, int, int]]:
+    """Runs of pages whose frames lie behind each other: (upage, first frame, count)."""
+    pieces: list[tuple[int, int, int]] = []
+    for i, frame in enumerate(frames):
+        if pieces and frame == pieces[-1][1] + pieces[-1][2]:
+            at, first, count = pieces[-1]
+            pieces[-1] = (at, first, count + 1)
+        else:
+            pieces.append((upage + i, frame, 1))
+    return pieces
+
+
+class Step(NamedTuple):
+    """An op by name, without its text, which is slow to make."""
+
+    name: str
+    args: dict[str, int]
+    fail: Fail | None
+
+
+_NAMES = tuple((op.name, tuple(arg.name for arg in op.args)) for op in SCHEMA.ops)
+
+
+_ARGS = {op.name: op.args for op in SCHEMA.ops}
+
+
+def calls_of(program: Program) -> list[Step]:
+    """The ops of a program by names."""
+    calls = []
+    for op in program.data.ops:
+        name, args = _NAMES[op.kind]
+        calls.append(Step(name, dict(zip(args, op.args, strict=True)), op.fail))
+    return calls
+
+
+def _said(boot: Mapping[str, int]) -> dict[str, str]:
+    return {arg.name: arg.names[boot[arg.name]] or "" for arg in BOOT if arg.kind == "enum"}
+
+
+def _key(boot: Mapping[str, int], said: Mapping[str, str], era: str) -> tuple[str, ...]:
+    key = [
+        f"vhost_vdpa.max_iotlb_entries={_ENTRIES[said['entries']]}",
+        f"vdpa_sim.max_iotlb_entries={_ENTRIES[said['sim_entries']]}",
+        f"vdpa_sim.batch_mapping={int(said['parent'] == 'sim')}",
+    ]
+    if era != "linux-6.1":
+        key.append(f"vdpa_sim.use_va={boot['use_va']}")
+    return tuple(key)
+
+
+def _features(bits: int, era: str) -> int:
+    """What is offered, 0 for all: the model leaves out what the simulator does not know."""
+    names = next(arg for arg in BOOT if arg.name == "features").names
+    known = [n for i, n in enumerate(names) if bits >> i & 1 and n in _FEATURE_BITS]
+    return sum(1 << _FEATURE_BITS[n] for n in known if n and (n != "STATUS" or era != "linux-6.1"))
+
+
+def project(
+    program: Program, era: str, pool: int = POOL_PAGES, *, fired: Container[int] | None = None
+) -> Projection:
+    """The program for a guest of this era. Raises Impossible.
+
+    pool   pages of physical memory that the guest has
+    fired  ops of which a failure that was asked for did happen in the model; default: all
+    """
+    boot = program.boot
+    said = _said(boot)
+    if said["parent"] in PARENTS_CANNOT:
+        raise Impossible(f"boot: parent {said['parent']} {PARENTS_CANNOT[said['parent']]}")
+    for name, value in BOOT_FIXED.items():
+        if boot[name] != value:
+            raise Impossible(f"boot: {name} of the simulator is fixed")
+    memory = _Memory(era, pool, era != "linux-6.1" and bool(boot["use_va"]))
+    before: list[tuple[Any, ...]] = [
+        ("limit", max(0, _MEMLOCK[said["memlock"]] - boot["foreign"]))
+    ]
+    if said["memory"] != "none":
+        order = "scattered" if said["memory"] == "scattered" else "contiguous"
+        before.append(memory.map(0, 64, said["memory"] == "shared", False, order, 0, 0))
+    steps: list[tuple[Any, ...]] = []
+    skipped: dict[int, str] = {}
+    cut = None
+    who = 0
+    calls = calls_of(program)
+    for i, call in enumerate(calls):
+        failed = call.fail is not None and (fired is None or i in fired)
+        why = "a failure is injected" if failed else CANNOT.get(call.name)
+        if why is None and call.name in ("update", "write") and memory.reaches_out(call, boot):
+            why = "below and above its area the process has memory that the model's has not"
+        if why is None:
+            try:
+                action = _known_action(call, boot, memory)
+            except Impossible as impossible:
+                why = str(impossible)
+        if why is not None:
+            cut = (i, why)
+            break
+        if action[0] == "map_node":  # the simulator refuses it, with what was there unmapped
+            memory.mapped.difference_update(range(action[1], action[1] + action[2]))
+        if call.name in SKIPPED:
+            skipped[i] = SKIPPED[call.name]
+        if call.name == "task":
+            who = call.args["who"]
+        both = call.name in BY_ALL and call.name != "close"
+        steps.append((who, both, _WATCH.get(call.name, WATCH_NONE), action))
+    payload = {
+        "features": _features(boot["features"], era),
+        # what an op leaves in the device when the node is closed
+        "dirty": any(call.name in _TRACES for call in calls),
+        # what it leaves in the process
+        "memory": any(call.name in _MEMORY for call in calls),
+        "closes": any(call.name == "close_fd" for call in calls),
+        "child": any(call.name == "task" and call.args["who"] for call in calls),
+        "before": before,
+        "steps": steps,
+    }
+    return Projection(_key(boot, said, era), payload, skipped, cut)
+
+
+# ---- ops -----------------------------------------------------------------------------------------
+
+
+def _message(fmt: int, asid: int, kind: int, iova: int, size: int, uaddr: int, perm: int,
+             length: int = 72) -> tuple[str, bytes]:  # fmt: skip
+    data = struct.pack("<IIQQQBB", fmt, asid, iova, size, uaddr, perm, kind).ljust(256, b"\0")
+    return ("write", data[:length])
+
+
+def _ioctl(name: str, arg: bytes | None) -> tuple[str, int, bytes | None]:
+    return ("ioctl", _NUMBERS[name], arg)
+
+
+def _two(name: str, index: int, value: int) -> tuple[str, int, bytes | None]:
+    return _ioctl(name, struct.pack("<II", index, value & 0xFFFFFFFF))
+
+
+_actions: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+
+
+def _known_action(call: Step, boot: Mapping[str, int], memory: _Memory) -> tuple[Any, ...]:
+    """_action(), from memory if the same op came before."""
+    if call.name in SKIPPED:
+        return ("nop",)
+    if call.name in _CHANGING:
+        return _action(call, boot, memory)
+    key = (call.name, *call.args.values())
+    action = _actions.get(key)
+    if action is None:
+        if len(_actions) >= ACTIONS_MAX:
+            _actions.clear()
+        action = _actions[key] = _action(call, boot, memory)
+    return action
+
+
+def _action(call: Step, boot: Mapping[str, int], memory: _Memory) -> tuple[Any, ...]:
+    """One op as an action of the agent."""
+    name, args = call.name, call.args
+    w = words(name, args, boot, (0, U64))
+    if name == "mmap":
+        return memory.map(w["upage"], w["npages"], bool(w["shared"]), bool(w["readonly"]),
+                          w["pattern_name"], w["file"], w["pgoff"])  # fmt: skip
+    if name == "munmap":
+        outside = w["npages"] == 0 or w["upage"] + w["npages"] > AREA_PAGES
+        memory.mapped.difference_update(range(w["upage"], w["upage"] + w["npages"]))
+        return ("refuse", errno.EINVAL) if outside else ("unmap", w["upage"], w["npages"])
+    if name == "rlimit":
+        return ("limit", w["pages_here"])
+    if name == "task":
+        return ("nop",)
+    if name in ("open", "close"):
+        return (name,)
+    if name == "dev_add":
+        return ("dev_add", _features(boot["features"], memory.era))
+    if name == "dev_del":
+        return ("dev_del",)
+    if name == "close_fd":
+        return ("close_fd", w["fd"])
+    if name in _MESSAGES:
+        return _message_of(name, w)
+    return _node(name, w)
+
+
+def _here(uaddr: int) -> int:
+    """A user address of the model's process, in the agent's."""
+    if AREA <= uaddr < AREA + AREA_PAGES * PAGE:
+        return uaddr - AREA + agent.AREA
+    return uaddr
+
+
+def _message_of(name: str, w: Mapping[str, Any]) -> tuple[Any, ...]:
+    if name == "update":
+        return _message(w["format"], w["asid"], 2, w["iova"], w["size"], _here(w["uaddr"]),
+                        w["perm"])  # fmt: skip
+    if name == "invalidate":
+        return _message(w["format"], w["asid"], 3, w["iova"], w["size"], 0, 0)
+    if name == "write":
+        return _message(w["raw_format"], w["asid"], w["type"], w["iova"], w["size"],
+                        _here(w["same"]), 3, w["length"])  # fmt: skip
+    return _message(w["format"], w["asid"], 5 + (name == "batch_end"), 0, w["size"], 0, 0)
+
+
+def _node(name: str, w: Mapping[str, Any]) -> tuple[Any, ...]:
+    if name == "set_owner":
+        return _ioctl("SET_OWNER", None)
+    if name in ("suspend", "resume"):
+        return _ioctl(name.upper(), None)
+    if name == "set_backend_features":
+        return _ioctl("SET_BACKEND_FEATURES", struct.pack("<Q", w["bits"]))
+    if name == "set_status":
+        return _ioctl("SET_STATUS", struct.pack("<B", w["bits"]))
+    if name == "set_features":
+        return _ioctl("SET_FEATURES", struct.pack("<Q", w["virtio"]))
+    if name == "get":
+        request, size = _GETS[GETS[w["what"]]]
+        return ("ioctl", request, bytes(size))
+    if name in ("get_config", "set_config"):
+        value = bytes((w.get("value", 0) + i) & 0xFF for i in range(64))
+        data = value if name == "set_config" else bytes(64)
+        return _ioctl(name.upper(), struct.pack("<II", w["off"], w["len"]) + data)
+    if name == "vring_addr":
+        return _ioctl("SET_VRING_ADDR", struct.pack(
+            "<IIQQQQ", w["index"], w["flags"], w["desc"], w["used"], w["avail"], 0))  # fmt: skip
+    if name == "vring_fd":
+        return _two(f"SET_VRING_{w['which_name']}", w["index"], _FD[w["fd_name"]])
+    if name == "config_call":
+        return _ioctl("SET_CONFIG_CALL", struct.pack("<i", _FD[w["fd_name"]]))
+    if name == "get_vring":
+        return _two(f"GET_VRING_{w['what_name']}", w["index"], 0)
+    if name == "set_group_asid":
+        return _two("SET_GROUP_ASID", w["group"], w["asid"])
+    if name == "ioctl":
+        request = int(w["nr"], 16)
+        index = 0 if w["nr_name"] in ("SET_MEM_TABLE", "SET_LOG_BASE", "SET_LOG_FD") else w["index"]
+        arg = None if w["null"] else struct.pack("<I", index).ljust(256, b"\0")
+        return ("ioctl", request, arg)
+    if name == "mmap_doorbell":
+        if w["npages"] == 0 or w["upage"] + w["npages"] > AREA_PAGES:
+            return ("refuse", errno.EINVAL, True)
+        return ("map_node", w["upage"], w["npages"], w["pgoff"], bool(w["private"]),
+                bool(w["readable"]))  # fmt: skip
+    if name == "ring_doorbell":
+        return ("refuse", errno.EFAULT, True)  # the simulator has no doorbells to map
+    vring = {"vring_num": "SET_VRING_NUM", "vring_base": "SET_VRING_BASE",
+             "get_vring_base": "GET_VRING_BASE", "vring_enable": "SET_VRING_ENABLE"}  # fmt: skip
+    if name not in vring:
+        raise Impossible(f"{name} is not projected yet")
+    return _two(vring[name], w["index"], w.get("num", 0))
+
+
+# ---- what comes back -----------------------------------------------------------------------------
+
+
+def observe(call: Step, answer: tuple[Any, ...]) -> dict[str, int]:
+    """The observables of an op that the guest did, named as the model names them."""
+    ret, data = answer[0], answer[1]
+    if ret is None:
+        return {}  # it could not be asked for
+    seen = {"ret": ret}
+    if call.name == "open" and ret in (-errno.ENOENT, -errno.ENXIO):
+        seen["ret"] = -errno.ENODEV  # without a device there is no node
+    if data is not None and ret == 0:
+        if call.name == "get":
+            seen["value"] = int.from_bytes(data[:8], "little")
+            if len(data) == 16:
+                seen["last"] = int.from_bytes(data[8:], "little")
+        elif call.name == "get_config":
+            seen["config"] = int.from_bytes(data[8 : 8 + min(8, call.args["len"])], "little")
+        elif call.name in ("get_vring", "get_vring_base"):
+            seen["num"] = int.from_bytes(data[4:8], "little")
+    if len(answer) > 2:
+        seen["pinned"] = answer[2]
+        if answer[3] is not None:
+            seen["pins"] = answer[3]
+    return seen
+
+
+def label(call: Step) -> str:
+    """An op in a signature: one that is several ioctls says which."""
+    if call.name == "get":
+        return f"get({GETS[call.args['what']]})"
+    if call.name in ("get_vring", "vring_fd", "ioctl"):
+        which = next(arg for arg in _ARGS[call.name] if arg.kind == "enum")
+        return f"{call.name}({which.names[call.args[which.name]]})"
+    return call.name
+
+
+def generated(boot: Mapping[str, int]) -> dict[str, int]:
+    """The boot record that comes nearest to a generated one and that a simulator can have."""
+    fixed = {**boot, **BOOT_FIXED}
+    if PARENTS[fixed["parent"]] in PARENTS_CANNOT:
+        fixed["parent"] &= 1
+    return fixed

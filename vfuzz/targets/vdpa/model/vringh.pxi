@@ -36,7 +36,8 @@ cdef void frame_copy(int f, uint32_t off, uint32_t n, uint8_t* buf, bint write) 
         memcpy(buf, &mm_bytes[mm_frames[f].bytes][off], n)
 
 
-cdef void phys_access(uint64_t pa, uint32_t n, uint8_t* buf, bint write, site_t site) noexcept nogil:
+cdef void phys_access(uint64_t pa, uint32_t n, uint8_t* buf, bint write,
+                      site_t site) noexcept nogil:
     """The device touches n bytes at physical address pa. V11: there is a page; V16: that is still
     the process'; V49: and pinned for the device."""
     cdef uint32_t off, part

@@ -191,18 +191,12 @@ def main(name: str, quick: bool, skip: tuple[str, ...], as_json: bool) -> None:
             live, counts, peak = engine_cost("fuzz_one", name, runs, corpus)
             rounds = 20 if quick else 100
             direct, mean_ops = direct_cost(target, list(seeds.values()), rounds)
-            typical = [seed for stem, seed in seeds.items() if not stem.startswith("limit-")]
-            typical_us, typical_ops = direct_cost(target, typical, rounds)
             figures |= {
                 "corpus_ops_per_execution": mean_ops,
                 "corpus_us": direct,
                 "corpus_executions_per_s": 1e6 / direct,
                 "corpus_ops_per_s": 1e6 / direct * mean_ops,
                 "corpus_ratio_to_floor": (direct + figures["floor_us"]) / figures["floor_us"],
-                "typical_ops_per_execution": typical_ops,
-                "typical_us": typical_us,
-                "typical_executions_per_s": 1e6 / typical_us,
-                "typical_ratio_to_floor": (typical_us + figures["floor_us"]) / figures["floor_us"],
                 "live_us": live,
                 "live_executions_per_s": 1e6 / live,
                 "live_ops_per_execution": counts["ops"] / counts["executions"],

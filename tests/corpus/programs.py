@@ -2,6 +2,7 @@
 """The programs below corpus/: where they lie, and what their headers say.
 
     corpus/<target>/seeds/<name>.vf                 clean in every era
+    corpus/<target>/limits/<name>.vf                clean too, and too slow for a seed
     corpus/<target>/regressions/<QUIRK>.vf          fires with the quirk, is clean without
     corpus/<target>/regressions/known/<name>.vf     fires what upstream still has
 
@@ -105,6 +106,7 @@ def entries(folder: str) -> list[Entry]:
 
 
 SEEDS = entries("seeds")
+LIMITS = entries("limits")
 REGRESSIONS = entries("regressions")
 KNOWN = entries("regressions/known")
-ALL = [*SEEDS, *REGRESSIONS, *KNOWN]
+ALL = [*SEEDS, *LIMITS, *REGRESSIONS, *KNOWN]

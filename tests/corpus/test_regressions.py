@@ -45,4 +45,5 @@ def test_fires_with_its_quirk(entry):
 def test_clean_without_it(entry):
     for era in entry.target.eras:
         result = entry.target.execute(entry.program, era)
-        assert result.violation is None, f"{era}:\n{result.report()}"
+        # what the era itself still has may show instead
+        assert result.violation is None or result.known, f"{era}:\n{result.report()}"

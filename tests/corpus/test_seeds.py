@@ -11,9 +11,9 @@ from functools import cache
 
 import pytest
 
-from .programs import ROOT, SEEDS, TARGETS
+from .programs import LIMITS, ROOT, SEEDS, TARGETS
 
-every_seed = pytest.mark.parametrize("seed", SEEDS, ids=str)
+every_seed = pytest.mark.parametrize("seed", [*SEEDS, *LIMITS], ids=str)
 every_target = pytest.mark.parametrize("target", TARGETS, ids=str)
 
 
@@ -42,7 +42,9 @@ def test_same_trace_again(seed):
 
 
 @pytest.mark.parametrize(
-    "seed", [seed for seed in SEEDS if any(call.fail for call in seed.program.ops)], ids=str
+    "seed",
+    [seed for seed in [*SEEDS, *LIMITS] if any(call.fail for call in seed.program.ops)],
+    ids=str,
 )
 def test_every_fault_fires(seed):
     """A fail property that no site answers is a mistake about the path."""

@@ -49,7 +49,7 @@ cdef enum:
 
     ORIGIN_CPU = 1              # origin 0: never written
 
-cdef struct Frame:
+cdef struct Frame:              # 64 bytes: one cache line
     uint32_t refcount
     uint32_t size               # bytes
     uint16_t hold[N_HOLDERS]
@@ -64,6 +64,7 @@ cdef struct Frame:
     int32_t buf_last
     int32_t n_maps              # live DMA mappings of it
     int32_t rec                 # number of the indirect table in it; 1: starts with a DMA record
+    uint32_t unused
 
 cdef struct Extent:
     uint32_t start
@@ -73,17 +74,16 @@ cdef struct Extent:
     int32_t next
     bint unsynced               # lies in the bounce buffer: the CPU does not see it yet
 
-cdef struct Buf:
+cdef struct Buf:                # 32 bytes
     int32_t frame
     uint32_t a_start
     uint32_t a_end
     uint32_t p_start
     uint32_t p_end
-    uint8_t state
-    uint8_t queue
-    int32_t origin              # device write that completed it, 0 none
     int32_t owner               # skb that owns it in state B_SKB
-    int32_t next                # in its frame
+    int16_t next                # neighbours in its frame, by address; 0 none
+    int16_t prev
+    uint8_t state
 
 cdef struct Memory:
     int n_frames                # frame 0 is NULL
@@ -95,6 +95,8 @@ cdef struct Memory:
     bint exhausted              # some arena ran out in this program: failures are ours
     bint bounce                 # device writes need a sync before the CPU sees them
     int32_t cur_buf             # the buffer last looked up: reads come in runs
+    int32_t cur_extent          # the extent last looked up, 0 none, and the frame that it lies in
+    int32_t extent_frame
 
 cdef Memory M
 cdef Frame M_frames[FRAMES_MAX]
@@ -113,6 +115,7 @@ cdef inline void memory_reset() noexcept nogil:
     M.exhausted = False
     M.bounce = False
     M.cur_buf = 0
+    M.cur_extent = 0
 
 
 cdef inline uint64_t addr_of(int frame, uint32_t offset) noexcept nogil:
@@ -131,6 +134,13 @@ cdef inline uint32_t offset_of(uint64_t addr) noexcept nogil:
 cdef inline const char* frame_kind(int f) noexcept nogil:
     return (b"page" if M_frames[f].kind == F_PAGE else
             b"skb head" if M_frames[f].kind == F_HEAD else b"kmalloc")
+
+
+cdef inline void ev_frame(const char* what, int f, int64_t a, int64_t b,
+                          site_t site) noexcept nogil:
+    """ev() of a frame, whose kind is looked up only where somebody reads it."""
+    if unlikely(W.trace):
+        ev_slow(what, frame_kind(f), f, a, b, site)
 
 
 # ---- allocation and references -----------------------------------------------------------------
@@ -153,7 +163,7 @@ cdef int frame_new(int kind, uint32_t size, int holder, site_t site) noexcept no
     p.hold[holder] = 1
     if holder == H_DRV:
         M.drv_refs += 1
-    ev(b"alloc", frame_kind(f), f, size, holder, site)
+    ev_frame(b"alloc", f, size, holder, site)
     return f
 
 
@@ -173,26 +183,49 @@ cdef uint64_t kmalloc(uint32_t size, site_t site) noexcept nogil:
     return addr_of(f, 0) if f else 0
 
 
+# Verdicts of the small functions below stand apart: those are inlined, and stay small.
+
+cdef cold_void not_live(int f, site_t site) noexcept nogil:
+    if f <= 0 or f >= M.n_frames:
+        violation(CHECK_S1, site, b"address", f, b"wild address: there is no frame %lld", f, 0, 0)
+    violation(CHECK_S1, site, frame_kind(f), f, b"access to frame %lld after its release", f, 0, 0)
+
+
+cdef cold_void put_unheld(int f, int holder, site_t site) noexcept nogil:
+    violation(CHECK_S3, site, frame_kind(f), f,
+              b"put of frame %lld by a holder (%lld) that has no reference, refcount %lld", f,
+              holder, M_frames[f].refcount)
+
+
+cdef cold_void move_unheld(int f, int source, site_t site) noexcept nogil:
+    violation(CHECK_S3, site, frame_kind(f), f,
+              b"frame %lld handed on by a holder (%lld) that has no reference, refcount %lld", f,
+              source, M_frames[f].refcount)
+
+
 cdef inline void check_live(int f, site_t site) noexcept nogil:
     """S1: no access to an object after its release (nor to what never was one)."""
-    if unlikely(f <= 0 or f >= M.n_frames):
-        violation(CHECK_S1, site, b"address", f, b"wild address: there is no frame %lld", f, 0, 0)
-    if unlikely(not M_frames[f].live):
-        violation(CHECK_S1, site, frame_kind(f), f, b"access to frame %lld after its release",
-                  f, 0, 0)
+    # frame 0 is never live; a negative number is a large one here
+    if unlikely(<uint32_t>f >= <uint32_t>M.n_frames or not M_frames[f].live):
+        not_live(f, site)
 
 
 cdef inline void get_page(int f, int holder, site_t site) noexcept nogil:
     """get_page() in the name of `holder`."""
     check_live(f, site)
+    get_live_page(f, holder, site)
+
+
+cdef inline void get_live_page(int f, int holder, site_t site) noexcept nogil:
+    """get_page() of a frame that was just found to be live."""
     M_frames[f].refcount += 1
     M_frames[f].hold[holder] += 1
     if holder == H_DRV:
         M.drv_refs += 1
-    ev(b"get", frame_kind(f), f, holder, M_frames[f].refcount, site)
+    ev_frame(b"get", f, holder, M_frames[f].refcount, site)
 
 
-cdef void frame_release(int f, site_t site) noexcept nogil:
+cdef apart_void frame_release(int f, site_t site) noexcept nogil:
     """The last reference is gone."""
     cdef Frame* p = &M_frames[f]
     cdef int b = p.bufs
@@ -206,41 +239,47 @@ cdef void frame_release(int f, site_t site) noexcept nogil:
                       b"frame %lld released while buffer %lld is posted to the device", f, b, 0)
         M_bufs[b].state = B_GONE
         b = M_bufs[b].next
+    if M_bufs[M.cur_buf].frame == f:
+        M.cur_buf = 0
     p.live = False
-    ev(b"free", frame_kind(f), f, 0, 0, site)
+    ev_frame(b"free", f, 0, 0, site)
 
 
 cdef inline void put_page(int f, int holder, site_t site) noexcept nogil:
     """put_page() in the name of `holder`. S1 after release, S3 without a reference to give."""
-    cdef Frame* p
     check_live(f, site)
-    p = &M_frames[f]
+    put_live_page(f, holder, site)
+
+
+cdef inline void put_live_page(int f, int holder, site_t site) noexcept nogil:
+    """put_page() of a frame that was just found to be live."""
+    cdef Frame* p = &M_frames[f]
     if unlikely(p.hold[holder] == 0):
-        violation(CHECK_S3, site, frame_kind(f), f,
-                  b"put of frame %lld by a holder (%lld) that has no reference, refcount %lld",
-                  f, holder, p.refcount)
+        put_unheld(f, holder, site)
     p.hold[holder] -= 1
     p.refcount -= 1
     if holder == H_DRV:
         M.drv_refs -= 1
-    ev(b"put", frame_kind(f), f, holder, p.refcount, site)
+    ev_frame(b"put", f, holder, p.refcount, site)
     if p.refcount == 0:
         frame_release(f, site)
 
 
 cdef inline void move_ref(int f, int source, int target, site_t site) noexcept nogil:
     """A reference changes hands: from holder `source` to `target`."""
-    cdef Frame* p
     check_live(f, site)
-    p = &M_frames[f]
+    move_live_ref(f, source, target, site)
+
+
+cdef inline void move_live_ref(int f, int source, int target, site_t site) noexcept nogil:
+    """move_ref() of a frame that was just found to be live."""
+    cdef Frame* p = &M_frames[f]
     if unlikely(p.hold[source] == 0):
-        violation(CHECK_S3, site, frame_kind(f), f,
-                  b"frame %lld handed on by a holder (%lld) that has no reference, refcount %lld",
-                  f, source, p.refcount)
+        move_unheld(f, source, site)
     p.hold[source] -= 1
     p.hold[target] += 1
     M.drv_refs += <int>(target == H_DRV) - <int>(source == H_DRV)
-    ev(b"move", frame_kind(f), f, source, target, site)
+    ev_frame(b"move", f, source, target, site)
 
 
 cdef inline void kfree(uint64_t addr, site_t site) noexcept nogil:
@@ -271,23 +310,36 @@ cdef inline int extent_new(uint32_t start, uint32_t end, int origin, uint32_t at
     return e
 
 
-cdef void extent_write(int f, uint32_t start, uint32_t end, int origin, uint32_t at,
-                       bint unsynced, site_t site) noexcept nogil:
+cdef inline void extent_write(int f, uint32_t start, uint32_t end, int origin, uint32_t at,
+                              bint unsynced, site_t site) noexcept nogil:
     """Record that `origin` wrote its bytes from `at` on to [start, end) of frame f.
 
     What lay there before is trimmed, split or dropped.
     """
     cdef Frame* p = &M_frames[f]
-    cdef int new, prev = 0, cur, tail, next
-    cdef Extent* x
+    cdef int new, last
     if start >= end:
         return
-    if p.extent_last and M_extents[p.extent_last].end <= start:
-        # the common case: a chunk fills from low to high
-        new = extent_new(start, end, origin, at, unsynced, site)
-        M_extents[p.extent_last].next = new
-        p.extent_last = new
+    last = p.extent_last
+    if last and M_extents[last].end > start:
+        extent_overwrite(f, start, end, origin, at, unsynced, site)
         return
+    # the common case: a chunk fills from low to high
+    new = extent_new(start, end, origin, at, unsynced, site)
+    if last:
+        M_extents[last].next = new
+    else:
+        p.extents = new
+    p.extent_last = new
+
+
+cdef apart_void extent_overwrite(int f, uint32_t start, uint32_t end, int origin, uint32_t at,
+                                 bint unsynced, site_t site) noexcept nogil:
+    """extent_write() where something is written already at `start` or behind it."""
+    cdef Frame* p = &M_frames[f]
+    cdef int new, prev = 0, cur, tail, next
+    cdef Extent* x
+    M.cur_extent = 0
     cur = p.extents
     if p.extent_hint and M_extents[p.extent_hint].end <= start:
         cur = p.extent_hint
@@ -328,8 +380,8 @@ cdef void extent_write(int f, uint32_t start, uint32_t end, int origin, uint32_t
         p.extent_last = new
 
 
-cdef inline int extent_at(int f, uint32_t offset) noexcept nogil:
-    """First extent that ends after `offset`, 0 if none: covers it, or is the next one behind."""
+cdef apart_void extent_search(int f, uint32_t offset) noexcept nogil:
+    """Make the first extent of frame f that ends after `offset` the current one, 0 if none."""
     cdef int cur = M_frames[f].extent_hint
     cdef int prev = 0
     if cur == 0 or M_extents[cur].end > offset:
@@ -340,7 +392,17 @@ cdef inline int extent_at(int f, uint32_t offset) noexcept nogil:
     # the next look-up is mostly a little further on
     if prev:
         M_frames[f].extent_hint = prev
-    return cur
+    M.cur_extent = cur
+    M.extent_frame = f
+
+
+cdef inline int extent_at(int f, uint32_t offset) noexcept nogil:
+    """First extent that ends after `offset`, 0 if none: covers it, or is the next one behind."""
+    cdef int x = M.cur_extent
+    if x and M.extent_frame == f and M_extents[x].start <= offset < M_extents[x].end:
+        return x
+    extent_search(f, offset)
+    return M.cur_extent
 
 
 cdef void extents_sync(int f, uint32_t start, uint32_t end, site_t site) noexcept nogil:
@@ -370,22 +432,24 @@ cdef void extents_sync(int f, uint32_t start, uint32_t end, site_t site) noexcep
 
 # ---- buffers -----------------------------------------------------------------------------------
 
+cdef apart_void buf_search(int f, uint32_t offset) noexcept nogil:
+    """Make the buffer of frame f whose allocation holds `offset` the current one, 0 if none."""
+    cdef int b = M_frames[f].bufs
+    while b and M_bufs[b].a_end <= offset:
+        b = M_bufs[b].next
+    M.cur_buf = b if M_bufs[b].a_start <= offset else 0
+
+
 cdef inline int buf_at(int f, uint32_t offset) noexcept nogil:
     """The buffer of frame f whose allocation holds `offset`, or 0."""
     cdef int b = M.cur_buf
-    if (b and M_bufs[b].frame == f and M_bufs[b].a_start <= offset < M_bufs[b].a_end
-            and M_bufs[b].state != B_GONE):
+    if M_bufs[b].frame == f and M_bufs[b].a_start <= offset < M_bufs[b].a_end:
         return b
-    b = M_frames[f].bufs
-    while b and M_bufs[b].a_end <= offset:
-        b = M_bufs[b].next
-    if b and M_bufs[b].a_start <= offset:
-        M.cur_buf = b
-        return b
-    return 0
+    buf_search(f, offset)
+    return M.cur_buf
 
 
-cdef int buf_new(int f, uint32_t start, uint32_t end, site_t site) noexcept nogil:
+cdef inline int buf_new(int f, uint32_t start, uint32_t end, site_t site) noexcept nogil:
     """Carve [start, end) out of frame f for a buffer in the driver's hands; 0 when exhausted.
 
     S6: inside the frame. S9: disjoint from every other live buffer.
@@ -402,6 +466,7 @@ cdef int buf_new(int f, uint32_t start, uint32_t end, site_t site) noexcept nogi
         return 0
     # the common case: a chunk is carved from low to high
     prev = p.buf_last
+    next = 0
     if unlikely(prev != 0 and M_bufs[prev].a_end > start):
         prev = 0
         next = p.bufs
@@ -412,6 +477,7 @@ cdef int buf_new(int f, uint32_t start, uint32_t end, site_t site) noexcept nogi
         if next and M_bufs[next].a_start < end:
             violation(CHECK_S9, site, b"buffer", next,
                       b"new buffer [%lld, %lld) overlaps live buffer %lld", start, end, next)
+        next = M_bufs[prev].next if prev else p.bufs
     b = M.n_bufs
     M.n_bufs += 1
     M_bufs[b].frame = f
@@ -420,36 +486,37 @@ cdef int buf_new(int f, uint32_t start, uint32_t end, site_t site) noexcept nogi
     M_bufs[b].p_start = start
     M_bufs[b].p_end = start
     M_bufs[b].state = B_DRV
-    M_bufs[b].queue = 0
-    M_bufs[b].origin = 0
     M_bufs[b].owner = 0
+    M_bufs[b].prev = <int16_t>prev
+    M_bufs[b].next = <int16_t>next
     if prev:
-        M_bufs[b].next = M_bufs[prev].next
-        M_bufs[prev].next = b
+        M_bufs[prev].next = <int16_t>b
     else:
-        M_bufs[b].next = p.bufs
         p.bufs = b
-    if p.buf_last == prev:
+    if next:
+        M_bufs[next].prev = <int16_t>b
+    else:
         p.buf_last = b
-    M_frames[f].carved = True
+    p.carved = True
+    # what comes next is mostly about it
+    M.cur_buf = b
     return b
 
 
-cdef void buf_drop(int f, int b, site_t site) noexcept nogil:
+cdef inline void buf_drop(int f, int b, site_t site) noexcept nogil:
     """The range of buffer b is free again: unlink it from its frame."""
-    cdef int cur = M_frames[f].bufs
-    cdef int prev = 0
-    while cur and cur != b:
-        step(site)
-        prev = cur
-        cur = M_bufs[cur].next
-    if cur == 0:
+    cdef int prev, next
+    if unlikely(M_bufs[b].state == B_GONE or M_bufs[b].frame != f):
         return
+    prev = M_bufs[b].prev
+    next = M_bufs[b].next
     if prev:
-        M_bufs[prev].next = M_bufs[b].next
+        M_bufs[prev].next = <int16_t>next
     else:
-        M_frames[f].bufs = M_bufs[b].next
-    if M_frames[f].buf_last == b:
+        M_frames[f].bufs = next
+    if next:
+        M_bufs[next].prev = <int16_t>prev
+    else:
         M_frames[f].buf_last = prev
     M_bufs[b].state = B_GONE
     if M.cur_buf == b:
@@ -460,10 +527,10 @@ cdef void bufs_drop_range(int f, uint32_t start, uint32_t end, site_t site) noex
     """Free every buffer of frame f that an skb owned and that begins in [start, end)."""
     cdef int b = M_frames[f].bufs
     cdef int next
-    while b:
+    while b and M_bufs[b].a_start < end:
         step(site)
         next = M_bufs[b].next
-        if M_bufs[b].state == B_SKB and start < M_bufs[b].a_end and M_bufs[b].a_start < end:
+        if M_bufs[b].state == B_SKB and start < M_bufs[b].a_end:
             buf_drop(f, b, site)
         b = next
 
@@ -472,10 +539,10 @@ cdef void bufs_drop_front(int f, uint32_t start, uint32_t end, site_t site) noex
     """Free every buffer of an skb in frame f that overlaps [start, end), but not beyond end."""
     cdef int b = M_frames[f].bufs
     cdef int next
-    while b:
+    while b and M_bufs[b].a_end <= end:
         step(site)
         next = M_bufs[b].next
-        if M_bufs[b].state == B_SKB and start < M_bufs[b].a_end <= end:
+        if M_bufs[b].state == B_SKB and start < M_bufs[b].a_end:
             buf_drop(f, b, site)
         b = next
 
@@ -493,10 +560,24 @@ cdef inline void put_buf(uint64_t addr, site_t site) noexcept nogil:
     if b:
         ev(b"drop", b"buffer", b, f, M_bufs[b].a_start, site)
         buf_drop(f, b, site)
-    put_page(f, H_DRV, site)
+    put_live_page(f, H_DRV, site)
 
 
 # ---- access ------------------------------------------------------------------------------------
+
+cdef cold_void write_outside(int f, int b, uint32_t offset, uint32_t size,
+                             site_t site) noexcept nogil:
+    """The verdict on a CPU write that is not allowed (b 0: beyond the object)."""
+    if b == 0:
+        violation(CHECK_S5, site, frame_kind(f), f,
+                  b"write of [%lld, %lld) beyond the object's %lld bytes", offset, offset + size,
+                  M_frames[f].size)
+    if M_bufs[b].state == B_RING:
+        violation(CHECK_S26, site, b"buffer", b,
+                  b"CPU write at %lld of buffer %lld while the device owns it", offset, b, 0)
+    violation(CHECK_S5, site, b"buffer", b, b"write of [%lld, %lld) beyond buffer end %lld", offset,
+              offset + size, M_bufs[b].a_end)
+
 
 cdef inline void cpu_write(uint64_t addr, uint32_t size, site_t site) noexcept nogil:
     """CPU write of [addr, addr+size). S1 live, S5 inside the object, S26 not while posted."""
@@ -505,19 +586,53 @@ cdef inline void cpu_write(uint64_t addr, uint32_t size, site_t site) noexcept n
     cdef int b
     check_live(f, site)
     if unlikely(offset + size > M_frames[f].size):
-        violation(CHECK_S5, site, frame_kind(f), f,
-                  b"write of [%lld, %lld) beyond the object's %lld bytes", offset, offset + size,
-                  M_frames[f].size)
+        write_outside(f, 0, offset, size, site)
     if M_frames[f].bufs:
         b = buf_at(f, offset)
-        if unlikely(b != 0 and M_bufs[b].state == B_RING):
-            violation(CHECK_S26, site, b"buffer", b,
-                      b"CPU write at %lld of buffer %lld while the device owns it", offset, b, 0)
-        if unlikely(b != 0 and offset + size > M_bufs[b].a_end):
-            violation(CHECK_S5, site, b"buffer", b,
-                      b"write of [%lld, %lld) beyond buffer end %lld", offset, offset + size,
-                      M_bufs[b].a_end)
+        if unlikely(b != 0 and (M_bufs[b].state == B_RING or offset + size > M_bufs[b].a_end)):
+            write_outside(f, b, offset, size, site)
     extent_write(f, offset, offset + size, ORIGIN_CPU, 0, False, site)
+
+
+cdef cold_void read_outside(int f, int b, uint32_t offset, uint32_t size,
+                            site_t site) noexcept nogil:
+    """The verdict on a CPU read that is not allowed, or may not be: beyond the posted end."""
+    cdef int n
+    if offset + size > M_frames[f].size:
+        violation(CHECK_S7, site, frame_kind(f), f,
+                  b"read of [%lld, %lld) beyond the object's %lld bytes", offset, offset + size,
+                  M_frames[f].size)
+    if b == 0:
+        violation(CHECK_S1, site, frame_kind(f), f,
+                  b"read at %lld, where no live buffer is: it was released", offset, 0, 0)
+    if M_bufs[b].state == B_RING:
+        violation(CHECK_S26, site, b"buffer", b,
+                  b"CPU read at %lld of buffer %lld while the device owns it", offset, b, 0)
+    if offset < M_bufs[b].p_start:
+        violation(CHECK_S33, site, b"buffer", b,
+                  b"read at %lld, before the posted range [%lld, %lld)", offset, M_bufs[b].p_start,
+                  M_bufs[b].p_end)
+    while offset + size > M_bufs[b].p_end:
+        # one fragment may span buffers of one skb that lie end to end (coalescing)
+        step(site)
+        n = buf_at(f, M_bufs[b].a_end) if M_bufs[b].p_end == M_bufs[b].a_end else 0
+        if (n == 0 or M_bufs[b].state != B_SKB or M_bufs[n].state != B_SKB
+                or M_bufs[n].owner != M_bufs[b].owner or M_bufs[n].p_start != M_bufs[b].p_end):
+            violation(CHECK_S7, site, b"buffer", b,
+                      b"read of [%lld, %lld) beyond the posted end %lld", offset, offset + size,
+                      M_bufs[b].p_end)
+        b = n
+
+
+cdef apart_void read_unsynced(int f, uint32_t offset, uint32_t size, site_t site) noexcept nogil:
+    """S26 behind a bounce buffer: every byte was synced."""
+    cdef int e = extent_at(f, offset)
+    while e and M_extents[e].start < offset + size:
+        step(site)
+        if unlikely(M_extents[e].unsynced):
+            violation(CHECK_S26, site, frame_kind(f), f,
+                      b"read of [%lld, %lld) before the DMA sync for CPU", offset, offset + size, 0)
+        e = M_extents[e].next
 
 
 cdef inline void check_read(uint64_t addr, uint32_t size, site_t site) noexcept nogil:
@@ -526,45 +641,30 @@ cdef inline void check_read(uint64_t addr, uint32_t size, site_t site) noexcept 
     S1 live, S7 inside what was posted, S26 not while posted and not before the sync, S33 not in
     front of what was posted (nothing ever writes there).
     """
+    cdef const Buf* b = &M_bufs[M.cur_buf]
+    cdef uint32_t offset = offset_of(addr)
+    # mostly in the buffer last looked up. It is not gone, so its frame is live and goes as far
+    if likely(b.frame == frame_of(addr) and (b.state == B_DRV or b.state == B_SKB)
+              and b.p_start <= offset < b.p_end and offset + size <= b.p_end and not M.bounce):
+        return
+    check_read_slow(addr, size, site)
+
+
+cdef apart_void check_read_slow(uint64_t addr, uint32_t size, site_t site) noexcept nogil:
+    """check_read() of anything."""
     cdef int f = frame_of(addr)
     cdef uint32_t offset = offset_of(addr)
-    cdef int b, e, n
+    cdef int b = 0
     check_live(f, site)
     if unlikely(offset + size > M_frames[f].size):
-        violation(CHECK_S7, site, frame_kind(f), f,
-                  b"read of [%lld, %lld) beyond the object's %lld bytes", offset, offset + size,
-                  M_frames[f].size)
+        read_outside(f, b, offset, size, site)
     if M_frames[f].carved:
         b = buf_at(f, offset)
-        if unlikely(b == 0):
-            violation(CHECK_S1, site, frame_kind(f), f,
-                      b"read at %lld, where no live buffer is: it was released", offset, 0, 0)
-        if unlikely(M_bufs[b].state == B_RING):
-            violation(CHECK_S26, site, b"buffer", b,
-                      b"CPU read at %lld of buffer %lld while the device owns it", offset, b, 0)
-        if unlikely(offset < M_bufs[b].p_start):
-            violation(CHECK_S33, site, b"buffer", b,
-                      b"read at %lld, before the posted range [%lld, %lld)", offset,
-                      M_bufs[b].p_start, M_bufs[b].p_end)
-        while unlikely(offset + size > M_bufs[b].p_end):
-            # one fragment may span buffers of one skb that lie end to end (coalescing)
-            step(site)
-            n = buf_at(f, M_bufs[b].a_end) if M_bufs[b].p_end == M_bufs[b].a_end else 0
-            if (n == 0 or M_bufs[b].state != B_SKB or M_bufs[n].state != B_SKB
-                    or M_bufs[n].owner != M_bufs[b].owner or M_bufs[n].p_start != M_bufs[b].p_end):
-                violation(CHECK_S7, site, b"buffer", b,
-                          b"read of [%lld, %lld) beyond the posted end %lld", offset, offset + size,
-                          M_bufs[b].p_end)
-            b = n
-    if likely(not M.bounce):
-        return
-    e = extent_at(f, offset)
-    while e and M_extents[e].start < offset + size:
-        step(site)
-        if unlikely(M_extents[e].unsynced):
-            violation(CHECK_S26, site, frame_kind(f), f,
-                      b"read of [%lld, %lld) before the DMA sync for CPU", offset, offset + size, 0)
-        e = M_extents[e].next
+        if unlikely(b == 0 or M_bufs[b].state == B_RING or offset < M_bufs[b].p_start
+                    or offset + size > M_bufs[b].p_end):
+            read_outside(f, b, offset, size, site)
+    if unlikely(M.bounce):
+        read_unsynced(f, offset, size, site)
 
 
 cdef void cpu_copy(uint64_t target, uint64_t source, uint32_t size, site_t site) noexcept nogil:
@@ -602,7 +702,7 @@ cdef struct PageFrag:
 cdef bint M_high_order          # is the order-3 attempt enabled (net_high_order_alloc_disable off)?
 
 
-cdef bint skb_page_frag_refill(uint32_t size, PageFrag* pf, site_t site) noexcept nogil:
+cdef inline bint skb_page_frag_refill(uint32_t size, PageFrag* pf, site_t site) noexcept nogil:
     """skb_page_frag_refill(): make room for `size` bytes at pf.offset (net/core/sock.c).
 
     A chunk whose only reference is the allocator's own starts again at 0; one without room is
@@ -615,6 +715,13 @@ cdef bint skb_page_frag_refill(uint32_t size, PageFrag* pf, site_t site) noexcep
             return True
         if pf.offset + size <= pf.size:
             return True
+    page_frag_renew(pf, site)
+    return pf.page != 0
+
+
+cdef apart_void page_frag_renew(PageFrag* pf, site_t site) noexcept nogil:
+    """A fresh chunk for pf in place of one without room; page 0 where there is none."""
+    if pf.page:
         put_page(pf.page, H_FRAG, site)
     pf.offset = 0
     pf.page = 0
@@ -622,15 +729,13 @@ cdef bint skb_page_frag_refill(uint32_t size, PageFrag* pf, site_t site) noexcep
         pf.page = alloc_pages(PAGE_FRAG_ORDER, H_FRAG, b"skb_page_frag_refill:high_order")
         if pf.page:
             pf.size = <uint32_t>PAGE_SIZE << PAGE_FRAG_ORDER
-            return True
+            return
     pf.page = alloc_pages(0, H_FRAG, b"skb_page_frag_refill:page")
     if pf.page:
         pf.size = PAGE_SIZE
-        return True
-    return False
 
 
-cdef int page_frag_take(PageFrag* pf, uint32_t size, site_t site) noexcept nogil:
+cdef inline int page_frag_take(PageFrag* pf, uint32_t size, site_t site) noexcept nogil:
     """Carve the next `size` bytes: one page reference for the driver, offset moves on.
 
     Returns the buffer, 0 when the arena is exhausted (an ordinary -ENOMEM).
@@ -638,7 +743,7 @@ cdef int page_frag_take(PageFrag* pf, uint32_t size, site_t site) noexcept nogil
     cdef int b = buf_new(pf.page, pf.offset, pf.offset + size, site)
     if b == 0:
         return 0
-    get_page(pf.page, H_DRV, site)
+    get_live_page(pf.page, H_DRV, site)
     pf.offset += size
     return b
 

@@ -508,8 +508,8 @@ cdef uint32_t skb_memory(int s, site_t site) noexcept nogil:
             start = p.frags[i].offset
             end = start + max(p.frags[i].size, <uint32_t>1)
             b = M_frames[f].bufs
-            while b:
-                if M_bufs[b].state == B_SKB and start < M_bufs[b].a_end and M_bufs[b].a_start < end:
+            while b and M_bufs[b].a_start < end:
+                if M_bufs[b].state == B_SKB and start < M_bufs[b].a_end:
                     total += M_bufs[b].a_end - M_bufs[b].a_start
                 b = M_bufs[b].next
         s = p.frag_list if head else p.next

@@ -120,6 +120,7 @@ cdef struct Vq:
     uint16_t dev_since_signal   # packed: used descriptors since then
     int n_out
     bint falsified              # it returned what it did not hold: its books mean nothing now
+    int unused_from             # no buffer in the slots below, as far as known
     # the judge's own
     int in_flight               # descriptors posted: num_free + in_flight == num
     uint64_t added              # split: buffers, packed: descriptors made available so far
@@ -207,12 +208,11 @@ cdef inline void vring_unmap_one(Vq* vq, uint64_t dma, uint32_t size, int direct
 
 # ---- driver: add -------------------------------------------------------------------------------
 
-cdef void sg_posted(Vq* vq, DescState* st, const Sg* sg, int n, int queue,
-                    site_t site) noexcept nogil:
+cdef always_void sg_posted(Vq* vq, DescState* st, const Sg* sg, int n, int queue,
+                           site_t site) noexcept nogil:
     """The buffers behind sg[0..n) now belong to the device. S6: each lies in one live buffer."""
-    cdef int i, b = 0, f, last
+    cdef int i, b = 0, f, last, n_bufs = 0
     cdef uint32_t start, end
-    st.n_bufs = 0
     for i in range(n):
         f = frame_of(sg[i].addr)
         start = offset_of(sg[i].addr)
@@ -234,16 +234,15 @@ cdef void sg_posted(Vq* vq, DescState* st, const Sg* sg, int n, int queue,
                       M_bufs[b].state, 0)
         M_bufs[b].p_start = start
         M_bufs[b].p_end = end
-        st.buf[st.n_bufs] = b
-        st.n_bufs += 1
         M_bufs[b].state = B_RING
-        M_bufs[b].queue = <uint8_t>queue
-        M_bufs[b].origin = 0
-        move_ref(f, H_DRV, H_RING, site)
+        move_live_ref(f, H_DRV, H_RING, site)
+        st.buf[n_bufs] = b
+        n_bufs += 1
         ev(b"post", b"buffer", b, start, end - start, site)
+    st.n_bufs = <uint16_t>n_bufs
 
 
-cdef void sg_returned(Vq* vq, DescState* st, site_t site) noexcept nogil:
+cdef inline void sg_returned(Vq* vq, DescState* st, site_t site) noexcept nogil:
     """The driver took the buffers of `st` back from the ring."""
     cdef int i, b, f
     for i in range(st.n_bufs):
@@ -255,10 +254,10 @@ cdef void sg_returned(Vq* vq, DescState* st, site_t site) noexcept nogil:
                       b"the ring returns buffer %lld, which it does not hold (state %lld)", b,
                       M_bufs[b].state, 0)
         M_bufs[b].state = B_DRV
-        move_ref(f, H_RING, H_DRV, site)
+        move_live_ref(f, H_RING, H_DRV, site)
         ev(b"take", b"buffer", b, f, M_bufs[b].p_end - M_bufs[b].p_start, site)
     # what comes next is about the first of them
-    M.cur_buf = st.buf[0]
+    M.cur_buf = st.buf[0] if st.n_bufs else 0
 
 
 cdef int table_new(uint32_t n, site_t site) noexcept nogil:
@@ -278,8 +277,8 @@ cdef int table_new(uint32_t n, site_t site) noexcept nogil:
     return t
 
 
-cdef void table_free(Vq* vq, int t, uint64_t dma, bint mapped, bint parts,
-                     site_t site) noexcept nogil:
+cdef apart_void table_free(Vq* vq, int t, uint64_t dma, bint mapped, bint parts,
+                           site_t site) noexcept nogil:
     """Unmap an indirect table (`mapped`) and its entries (`parts`), and free it."""
     cdef int i
     if mapped and D.use_dma_api:
@@ -319,8 +318,8 @@ cdef int table_fill(Vq* vq, int t, const Sg* sg, int n, uint64_t* dma, site_t si
     return 0
 
 
-cdef int virtqueue_add_split(Vq* vq, const Sg* sg, int n, uint64_t data, uint64_t ctx, int queue,
-                             site_t site) noexcept nogil:
+cdef always_void virtqueue_add_split(Vq* vq, const Sg* sg, int n, uint64_t data, uint64_t ctx,
+                                     int queue, int* err, site_t site) noexcept nogil:
     cdef int head = vq.free_head
     cdef int i, k, prev = 0, used, t = 0
     cdef uint64_t dma = 0
@@ -330,11 +329,13 @@ cdef int virtqueue_add_split(Vq* vq, const Sg* sg, int n, uint64_t data, uint64_
     if vq.num_free < used:
         if t:
             kfree(V_tables[t].mem, b"virtqueue_add_split:nospc")
-        return -ENOSPC
+        err[0] = -ENOSPC
+        return
     if t:
         if table_fill(vq, t, sg, n, &dma, b"virtqueue_add_split:unmap_release"):
             kfree(V_tables[t].mem, b"virtqueue_add_split:free_table")
-            return -ENOMEM
+            err[0] = -ENOMEM
+            return
         vq.desc[head].addr = dma
         vq.desc[head].len = <uint32_t>(n * 16)
         vq.desc[head].flags = VRING_DESC_F_INDIRECT
@@ -352,7 +353,8 @@ cdef int virtqueue_add_split(Vq* vq, const Sg* sg, int n, uint64_t data, uint64_
                     vring_unmap_one(vq, vq.extra[i].addr, vq.extra[i].len, DMA_FROM_DEVICE,
                                     b"virtqueue_add_split:unmap_direct")
                     i = vq.extra[i].next
-                return split_map_errno()
+                err[0] = split_map_errno()
+                return
             vq.desc[i].addr = dma
             vq.desc[i].len = sg[k].len
             vq.desc[i].flags = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE
@@ -376,11 +378,11 @@ cdef int virtqueue_add_split(Vq* vq, const Sg* sg, int n, uint64_t data, uint64_
     vq.num_added += 1
     vq.added += 1
     sg_posted(vq, &vq.state[head], sg, n, queue, site)
-    return 0
+    err[0] = 0
 
 
-cdef int virtqueue_add_packed(Vq* vq, const Sg* sg, int n, uint64_t data, uint64_t ctx, int queue,
-                              site_t site) noexcept nogil:
+cdef always_void virtqueue_add_packed(Vq* vq, const Sg* sg, int n, uint64_t data, uint64_t ctx,
+                                      int queue, int* err, site_t site) noexcept nogil:
     cdef int head = vq.next_avail_idx
     cdef int i, k, curr, prev = 0, t, id, err_i, wrapped
     cdef uint16_t flags, head_flags = 0, saved = vq.avail_used_flags, unpub
@@ -414,11 +416,13 @@ cdef int virtqueue_add_packed(Vq* vq, const Sg* sg, int n, uint64_t data, uint64
                 vq.num_added += 1
                 vq.added += 1
                 sg_posted(vq, &vq.state[id], sg, n, queue, site)
-                return 0
+                err[0] = 0
+                return
             kfree(V_tables[t].mem, b"virtqueue_add_packed:free_table")
         # no table: fall back on direct descriptors
     if vq.num_free < n:
-        return -ENOSPC
+        err[0] = -ENOSPC
+        return
     id = vq.free_head
     curr = id
     i = head
@@ -442,7 +446,8 @@ cdef int virtqueue_add_packed(Vq* vq, const Sg* sg, int n, uint64_t data, uint64
                 if i >= vq.num:
                     i = 0
                     unpub ^= PACKED_AVAIL | PACKED_USED
-            return -EIO
+            err[0] = -EIO
+            return
         flags = vq.avail_used_flags | VRING_DESC_F_WRITE
         if k < n - 1:
             flags |= VRING_DESC_F_NEXT
@@ -481,11 +486,11 @@ cdef int virtqueue_add_packed(Vq* vq, const Sg* sg, int n, uint64_t data, uint64
     vq.num_added += <uint16_t>n
     vq.added += <uint64_t>n
     sg_posted(vq, &vq.state[id], sg, n, queue, site)
-    return 0
+    err[0] = 0
 
 
-cdef int virtqueue_add_inbuf(Vq* vq, const Sg* sg, int n, uint64_t data, uint64_t ctx, int queue,
-                             site_t site) noexcept nogil:
+cdef always_void virtqueue_add(Vq* vq, const Sg* sg, int n, uint64_t data, uint64_t ctx, int queue,
+                               int* err, site_t site) noexcept nogil:
     """virtqueue_add_inbuf_ctx(): post n parts as one device-writable buffer. 0, -EIO on a broken
     ring, -ENOSPC, -ENOMEM; packed direct descriptors give -EIO where mapping fails. A fault site
     (add), which fails as an allocation inside would."""
@@ -493,12 +498,24 @@ cdef int virtqueue_add_inbuf(Vq* vq, const Sg* sg, int n, uint64_t data, uint64_
         violation(CHECK_S14, site, b"virtqueue", queue, b"%lld parts, the list has %lld", n,
                   SG_MAX, 0)
     if vq.broken:
-        return -EIO
+        err[0] = -EIO
+        return
     if fault(FAULT_ADD, site):
-        return -ENOMEM
+        err[0] = -ENOMEM
+        return
+    vq.unused_from = 0
     if vq.packed:
-        return virtqueue_add_packed(vq, sg, n, data, ctx, queue, site)
-    return virtqueue_add_split(vq, sg, n, data, ctx, queue, site)
+        virtqueue_add_packed(vq, sg, n, data, ctx, queue, err, site)
+    else:
+        virtqueue_add_split(vq, sg, n, data, ctx, queue, err, site)
+
+
+cdef int virtqueue_add_inbuf(Vq* vq, const Sg* sg, int n, uint64_t data, uint64_t ctx, int queue,
+                             site_t site) noexcept nogil:
+    """virtqueue_add() of any number of parts."""
+    cdef int err = 0
+    virtqueue_add(vq, sg, n, data, ctx, queue, &err, site)
+    return err
 
 
 # ---- driver: kick ------------------------------------------------------------------------------
@@ -643,8 +660,9 @@ cdef uint64_t virtqueue_detach_unused_buf(Vq* vq, site_t site) noexcept nogil:
     """virtqueue_detach_unused_buf(): take back one buffer that the device never used, 0 if none."""
     cdef int i
     cdef uint64_t data
-    for i in range(vq.num):
+    for i in range(vq.unused_from, vq.num):
         if vq.state[i].data:
+            vq.unused_from = i + 1
             data = vq.state[i].data
             detach_buf(vq, i, site)
             if not vq.packed:
@@ -777,6 +795,7 @@ cdef void dev_fetch_packed(Vq* vq, int queue) noexcept nogil:
     cdef uint16_t head, slot, id, flags
     cdef bint wrap
     cdef Out o
+    cdef Out* held
     while True:
         step(b"dev_fetch_packed:slots")
         head = slot = vq.dev_avail_idx
@@ -813,7 +832,11 @@ cdef void dev_fetch_packed(Vq* vq, int queue) noexcept nogil:
             violation(CHECK_S47, b"dev_fetch_packed:stray", b"virtqueue", queue,
                       b"descriptor list at slot %lld (id %lld) looks available, but the driver"
                       b" never posted it", head, id, 0)
-        vq.held[id] = o
+        held = &vq.held[id]
+        held.n = o.n
+        held.n_parts = o.n_parts
+        held.capacity = o.capacity
+        memcpy(held.part, o.part, o.n_parts * sizeof(Desc))
         vq.out[vq.n_out] = id
         vq.n_out += 1
         vq.fetched += o.n

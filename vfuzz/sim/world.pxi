@@ -20,8 +20,21 @@ cdef extern from *:
     """
     /* A site is a label "function:what", unique in the target: the report finds its line. */
     typedef const char *site_t;
+
+    /* Return types of functions off the hot way, as Cython knows no function attributes: a small
+       inline function stays small only if what it calls in the rare case is not inlined into it.
+       Cold ones are hardly ever called at all: verdicts, and what only a traced run does. */
+    #define cold_void __attribute__((cold, noinline)) void
+    #define apart_void __attribute__((noinline)) void
+
+    /* And of functions on the hot way that must be inlined: a caller that passes a constant, as
+       "one part", then gets its own copy without the loop. */
+    #define always_void inline __attribute__((always_inline)) void
     """
     ctypedef const char* site_t
+    ctypedef void cold_void
+    ctypedef void apart_void
+    ctypedef void always_void
     bint likely(bint condition) nogil
     bint unlikely(bint condition) nogil
 
@@ -92,8 +105,8 @@ cdef inline bint quirk(int q) noexcept nogil:
     return (W.quirks[q >> 6] >> (q & 63)) & 1
 
 
-cdef void ev_slow(const char* what, const char* obj, int64_t obj_id, int64_t a, int64_t b,
-                  site_t site) noexcept nogil:
+cdef cold_void ev_slow(const char* what, const char* obj, int64_t obj_id, int64_t a, int64_t b,
+                       site_t site) noexcept nogil:
     cdef Event* e
     if W.n_events < EVENTS_MAX:
         e = &W_events[W.n_events]
@@ -114,7 +127,7 @@ cdef inline void ev(const char* what, const char* obj, int64_t obj_id, int64_t a
         ev_slow(what, obj, obj_id, a, b, site)
 
 
-cdef void obs_slow(const char* name, int64_t value) noexcept nogil:
+cdef cold_void obs_slow(const char* name, int64_t value) noexcept nogil:
     if W.n_obs < OBS_MAX:
         W_obs[W.n_obs].op = <int16_t>W.op
         W_obs[W.n_obs].name = name
@@ -134,8 +147,8 @@ cdef inline void event(uint32_t state) noexcept nogil:
     W_feedback[(h >> 20) & (FEEDBACK_SIZE - 1)] += 1
 
 
-cdef void violation(int check, site_t site, const char* obj, int64_t obj_id, const char* fmt,
-                    int64_t a, int64_t b, int64_t c) noexcept nogil:
+cdef cold_void violation(int check, site_t site, const char* obj, int64_t obj_id, const char* fmt,
+                         int64_t a, int64_t b, int64_t c) noexcept nogil:
     """Record the violation of `check` and leave the run; does not return.
 
     site: unique label "function:what"; obj/obj_id: the object it is about; fmt: message with up to
@@ -154,7 +167,7 @@ cdef void violation(int check, site_t site, const char* obj, int64_t obj_id, con
     longjmp(W_env, 1)
 
 
-cdef void give_up() noexcept nogil:
+cdef cold_void give_up() noexcept nogil:
     """Leave the run without a verdict: it needs more than an arena of ours holds."""
     longjmp(W_env, 1)
 
@@ -178,7 +191,7 @@ cdef inline bint fault(int cls, site_t site) noexcept nogil:
     return fault_slow(cls, site)
 
 
-cdef void hang(site_t site) noexcept nogil:
+cdef cold_void hang(site_t site) noexcept nogil:
     violation(CHECK_HANG, site, b"op", W.op, b"made %lld steps in this op, %lld in the program",
               W.steps_op, W.steps_total, 0)
 

@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 import vfuzz
-from tests.corpus.programs import SEEDS
+from tests.corpus.programs import KNOWN, SEEDS
 from vfuzz.program import codec, mutator
 from vfuzz.program.generator import generate
 from vfuzz.program.schema import ProgramData
@@ -39,7 +39,8 @@ def generated() -> Iterator[bytes]:
 def mutated() -> Iterator[bytes]:
     """Mutants of the seeds, and of mutants; nobody selects the good ones."""
     rng = Random(2)
-    pool = [b"", *(entry.program.encode() for entry in SEEDS if entry.target is TARGET)]
+    programs = [entry.program for entry in [*SEEDS, *KNOWN] if entry.target is TARGET]
+    pool = [b"", *(program.encode() for program in programs)]
     for _ in range(PROGRAMS):
         data = rng.choice(pool)
         for _ in range(4):

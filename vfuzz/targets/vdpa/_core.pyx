@@ -9,10 +9,12 @@ cdef enum:
 include "../../sim/world.pxi"
 include "model/state.pxi"
 include "oracle.pxi"
+include "oracle_vduse.pxi"
 include "model/mm.pxi"
 include "model/iotlb.pxi"
 include "model/vdpa.pxi"
 include "model/vdpa_sim.pxi"
+include "model/va.pxi"
 include "model/iotlb_msg.pxi"
 include "model/vhost_vdpa.pxi"
 
@@ -141,6 +143,8 @@ cdef int op_node(const vf_op* op) noexcept nogil:
     if op.kind == OP_SET_OWNER:
         lock(L_DEV, b"vhost_vdpa_unlocked_ioctl:lock")
         r = vhost_dev_set_owner()
+        if r == 0:
+            vhost_vdpa_bind_mm()
         unlock(L_DEV, b"vhost_vdpa_unlocked_ioctl:unlock")
         judge_owner(r)
         return r
@@ -177,7 +181,8 @@ cdef void target_boot() noexcept nogil:
     judge_begin_op()
     vdpa_create()
     if P.boot[BOOT_MEMORY] != BOOT_MEMORY_NONE:
-        mm_map(0, 64, MMAP_KIND_ANON, False,
+        mm_map(0, 64, MMAP_KIND_SHARED if P.boot[BOOT_MEMORY] == BOOT_MEMORY_SHARED else
+               MMAP_KIND_ANON, False,
                MMAP_PATTERN_SCATTERED if P.boot[BOOT_MEMORY] == BOOT_MEMORY_SCATTERED else
                MMAP_PATTERN_CONTIGUOUS, 0, 0)
     if vdpa.exists:

@@ -3,6 +3,7 @@
 
 from vfuzz.sanitizer.registry import Known
 
+_NEW = ("linux-6.12", "linux-7.0")
 _ALL = ("linux-6.1", "linux-6.12", "linux-7.0")
 _7_0 = ("linux-7.0",)
 
@@ -18,6 +19,10 @@ KNOWN: tuple[Known, ...] = (
             "INVALIDATE and BATCH_END report success though set_map() failed"),
     *_known(_ALL, "V8@judge_invalidate:wrap", "vdpa-invalidate-wrap",
             "an INVALIDATE of no bytes removes the mapping around its address"),
+    *_known(_NEW, "V6@judge_space:va_wiped", "vdpa-va-wipe",
+            "an UPDATE of address 0 that fails in VA mode removes every mapping"),
+    *_known(_NEW, "V29@judge_va_runs:gap", "vdpa-va-gap",
+            "VA mode maps the file behind an unmapped address"),
     *_known(_7_0, "V4@judge_update:limit", "vdpa-iotlb-limit",
             "7.0 has no limit on the mappings of an address space"),
     *_known(_7_0, "V4@judge_update:device_limit", "vdpa-iotlb-limit",

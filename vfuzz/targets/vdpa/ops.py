@@ -73,9 +73,10 @@ BOOT = (
         doc="RLIMIT_MEMLOCK: 65536, 16, 600 or 0 pages"),
     Arg("range", "enum", names=("all", "window", "no_zero"),
         doc="IOVA range of the parent: everything, [0x1000, 0xffff], all but the first page"),
-    Arg("memory", "enum", names=("contiguous", "scattered", "none"),
-        doc="64 pages that the process has from the start"),
+    Arg("memory", "enum", names=("contiguous", "scattered", "none", "shared"),
+        doc="64 pages that the process has from the start; shared: of file 0"),
     Arg("foreign", "int", 0, 255, role="count", doc="pages that others pinned in this process"),
+    Arg("use_va", "bool", doc="vdpa_sim.use_va: mappings are files and user addresses (6.4)"),
 )
 
 # ---- the process: its memory and limits ----

@@ -16,6 +16,8 @@ cdef struct Seg:                # one accepted mapping
     uint64_t last
     uint64_t addr
     uint32_t perm
+    uint32_t file               # VA mode: file + 1, 0 none
+    uint64_t offset             # of it
 
 cdef struct JudgeAs:
     uint8_t exists
@@ -33,12 +35,14 @@ cdef struct Judge:
     uint32_t batch_asid
     uint32_t limit              # of a table of vhost-vdpa, of the simulator
     uint32_t device_limit
-    int64_t pages               # in accepted mappings
+    int64_t pages               # in accepted mappings, PA mode
+    int files[FILES]            # accepted mappings of each file, VA mode
     # the running op
     uint32_t asid               # that it names; nas: none
     uint8_t failed              # it was refused
     uint8_t writable            # it may make pages dirty that no accepted mapping has
     uint8_t reset               # it reset the device
+    uint8_t at_zero             # it is an UPDATE of address 0
     int maps                    # mappings made in it, undone ones included
     int pushes
     int push_ret                # of the last one
@@ -116,6 +120,8 @@ cdef void judge_reset() noexcept nogil:
     """The device was reset. It forgets what it maps, unless the process said IOTLB_PERSIST."""
     cdef uint32_t i
     J.reset = True
+    if vdpa.keeps_maps:
+        return
     if J.acked & bit(VHOST_BACKEND_F_IOTLB_PERSIST):
         return
     for i in range(vdpa.nas):
@@ -139,9 +145,13 @@ cdef inline void judge_handler(int ret) noexcept nogil:
 # ---- the books ----
 
 cdef void seg_pages(const Seg* s, int by) noexcept nogil:
-    """The mapping comes (by 1) or goes (by -1): pages, and which of them the device can write."""
+    """The mapping comes (by 1) or goes (by -1): its file, or its pages and which of them the device
+    can write."""
     cdef uint64_t n = ((s.last - s.start) >> PAGE_SHIFT) + 1, i
     cdef uint64_t first = (s.addr >> PAGE_SHIFT) - PFN_BASE
+    if s.file:
+        J.files[s.file - 1] += by
+        return
     J.pages += by * <int64_t>n
     if s.perm & VHOST_ACCESS_WO:
         for i in range(n):
@@ -192,6 +202,8 @@ cdef int judge_pages(uint64_t iova, uint64_t npages, uint64_t uaddr, uint32_t pe
             s.last = iova + PAGE_MASK_LOW
             s.addr = pa
             s.perm = perm
+            s.file = 0
+            s.offset = 0
         at += PAGE_SIZE
         iova += PAGE_SIZE
     return 0
@@ -212,10 +224,22 @@ cdef int judge_update(JudgeAs* as_, const VhostIotlbMsg* msg) noexcept nogil:
     for i in range(as_.n):
         if meets(&as_.segs[i], msg.iova, last):
             return blame(CHECK_V1, b"judge_update:overlap", -EFAULT)
+    if vdpa.use_va:
+        judge_va_runs(msg)
+        if J.blame:
+            return 0
+        return judge_room(as_)
     if npages + mm.foreign + <uint64_t>J.pages > mm.rlimit:
         return blame(CHECK_V12, b"judge_update:memlock", -EFAULT)
     if npages > UAREA_PAGES or judge_pages(msg.iova, npages, msg.uaddr, msg.perm) < 0:
         return blame(CHECK_V11, b"judge_update:pages", -EFAULT)
+    return judge_room(as_)
+
+
+cdef int judge_room(const JudgeAs* as_) noexcept nogil:
+    """V4: is there room for J_runs, in the table and in the device's?"""
+    if J.n_runs == 0:
+        return 0
     if <uint32_t>(as_.n + J.n_runs) > J.limit:
         return blame(CHECK_V4, b"judge_update:limit", -EFAULT)
     if vdpa.has_dma_map and <uint32_t>(as_.n_dev + J.n_runs) > J.device_limit:
@@ -234,6 +258,7 @@ cdef int judge_message_begin(uint32_t length, uint32_t format, uint32_t asid,
                            and (J.acked & bit(VHOST_BACKEND_F_IOTLB_ASID)) != 0)
     J.blame = 0
     J.n_runs = 0
+    J.at_zero = msg.type == VHOST_IOTLB_UPDATE and msg.iova == 0
     if not with_asid:
         asid = 0
     J.asid = asid
@@ -343,7 +368,8 @@ cdef void judge_pushes(uint32_t asid, int type, bint ended) noexcept nogil:
         violation(CHECK_V21, b"judge_pushes:end", b"address space", asid,
                   b"%lld pushes at the end of a batch", J.pushes, 0, 0)
     if unlikely(not J.in_batch and not J.failed and J.pushes == 0
-                and (type == VHOST_IOTLB_UPDATE or type == VHOST_IOTLB_INVALIDATE)):
+                and (type == VHOST_IOTLB_INVALIDATE
+                     or (type == VHOST_IOTLB_UPDATE and J.n_runs))):
         violation(CHECK_V22, b"judge_pushes:none", b"address space", asid,
                   b"a change of address space %lld is not pushed to the device", asid, 0, 0)
     if J.pushes:
@@ -361,21 +387,27 @@ cdef inline uint64_t mix(uint64_t start, uint64_t last, uint64_t addr,
     return h ^ (h >> 31)
 
 
-cdef uint64_t table_sum(const Iotlb* table) noexcept nogil:
+cdef uint64_t table_sum(const Iotlb* table, bint files) noexcept nogil:
+    """files: its mappings have a record of a file too."""
     cdef uint64_t sum = 0
     cdef const Map* p
     cdef int i
     for i in range(table.n):
         p = &I_maps[table.tree[i]]
         sum += mix(p.start, p.last, p.addr, p.perm)
+        if files and p.opaque:
+            sum += mix(p.start, M_files[p.opaque].offset, 0,
+                       <uint32_t>(M_files[p.opaque].file + 1) * M_files[p.opaque].live)
     return sum
 
 
-cdef uint64_t segs_sum(const Seg* segs, int n) noexcept nogil:
+cdef uint64_t segs_sum(const Seg* segs, int n, bint files) noexcept nogil:
     cdef uint64_t sum = 0
     cdef int i
     for i in range(n):
         sum += mix(segs[i].start, segs[i].last, segs[i].addr, segs[i].perm)
+        if files and segs[i].file:
+            sum += mix(segs[i].start, segs[i].offset, 0, segs[i].file)
     return sum
 
 
@@ -437,7 +469,12 @@ cdef void judge_space(uint32_t asid) noexcept nogil:
         return
     judge_table(&A_as[a].iotlb, asid, False)
     if unlikely(A_as[a].iotlb.n != as_.n
-                or table_sum(&A_as[a].iotlb) != segs_sum(as_.segs, as_.n)):
+                or table_sum(&A_as[a].iotlb, vdpa.use_va)
+                != segs_sum(as_.segs, as_.n, vdpa.use_va)):
+        # an UPDATE of address 0 that fails before its first mapping undoes a length of 0
+        if vdpa.use_va and J.failed and J.at_zero and asid == J.asid and A_as[a].iotlb.n == 0:
+            violation(CHECK_V6, b"judge_space:va_wiped", b"address space", asid,
+                      b"a failing UPDATE at address 0 removed all %lld mappings", as_.n, 0, 0)
         check = CHECK_V17 if asid != J.asid else CHECK_V6 if J.failed else CHECK_V29
         violation(check, b"judge_space:mappings", b"address space", asid,
                   b"address space %lld has %lld mappings, not the %lld that were accepted", asid,
@@ -453,7 +490,8 @@ cdef void judge_device(uint32_t asid) noexcept nogil:
     cdef site_t site = b"judge_device:mappings"
     judge_table(table, asid, True)
     if likely(initial_table(table) if as_.n_dev == 0 else
-              table.n == as_.n_dev and table_sum(table) == segs_sum(as_.dev, as_.n_dev)):
+              table.n == as_.n_dev and table_sum(table, vdpa.keeps_maps)
+              == segs_sum(as_.dev, as_.n_dev, vdpa.keeps_maps)):
         table.dirty = False
         as_.changed = False
         return
@@ -519,6 +557,8 @@ cdef void judge_after_op() noexcept nogil:
                   b"the batch is of address space %lld, which does not exist", v.batch_asid, 0, 0)
     judge_pins()
     judge_spaces()
+    if vdpa.use_va:
+        judge_files()
 
 
 # ---- open and close ----
@@ -566,6 +606,8 @@ cdef void judge_close() noexcept nogil:
     if unlikely(v.mm != 0):
         violation(CHECK_V18, b"judge_close:owner", b"process", v.mm,
                   b"the node still has an owner after the close", 0, 0, 0)
+    if vdpa.use_va:
+        judge_va_close()
 
 
 cdef void judge_owner(int ret) noexcept nogil:

@@ -225,7 +225,7 @@ cdef void target_shutdown() noexcept nogil:
         kfree_skb(stack_pop(), b"target_shutdown:free")
     books_check(b"target_shutdown:books")
     maps_leak_check(b"target_shutdown:maps")
-    leak_check(b"target_shutdown:leak")
+    leak_check(b"target_shutdown:leak" if vi.probed else b"target_shutdown:no_device")
 
 
 include "rig.pxi"

@@ -39,6 +39,8 @@ KNOWN: tuple[Known, ...] = (
            "queue statistics start again at zero after suspend and resume"),
     Known(_NEW, "S24@remove_vq_common:maps", "docs/findings/virtio-net-premapped-leak.md",
           "the last premapped chunk stays mapped if the last refill failed"),
+    Known(_NEW, "S2@target_shutdown:no_device", "docs/findings/virtio-net-probe-leak.md",
+          "a probe that fails forgets the RSS header"),
     Known(_OLD, "S47@dev_fetch_packed:half_list", "docs/findings/virtio-net-packed-unpublish.md",
           "a failed packed add leaves descriptors behind that look available"),
     Known(_OLD, "S28@judge_metadata:csum_start_min", "docs/findings/virtio-net-A22-in-6.1.md",

@@ -86,7 +86,7 @@ cdef inline void vhost_vdpa_general_unmap(const Map* map, uint32_t asid) noexcep
 
 cdef void vhost_vdpa_pa_unmap(Iotlb* iotlb, uint64_t start, uint64_t last,
                               uint32_t asid) noexcept nogil:
-    cdef int m, page, removed = 0
+    cdef int m, page
     cdef uint64_t pfn, pinned
     cdef Map* map
     m = vhost_iotlb_itree_first(iotlb, start, last)
@@ -94,12 +94,11 @@ cdef void vhost_vdpa_pa_unmap(Iotlb* iotlb, uint64_t start, uint64_t last,
         map = &I_maps[m]
         pinned = map.size >> PAGE_SHIFT
         pfn = map.addr >> PAGE_SHIFT
-        removed += 1
         while pinned:
             page = pfn_to_page(pfn, b"vhost_vdpa_pa_unmap:page")
             if map.perm & VHOST_ACCESS_WO:
                 set_page_dirty_lock(page, b"vhost_vdpa_pa_unmap:dirty")
-            if not (quirk(QUIRK_CANARY) and removed == 2 and pinned == 1):
+            if not (quirk(QUIRK_CANARY) and pinned == 1):
                 unpin_user_page(page, b"vhost_vdpa_pa_unmap:unpin")
             pfn += 1
             pinned -= 1
@@ -111,7 +110,10 @@ cdef void vhost_vdpa_pa_unmap(Iotlb* iotlb, uint64_t start, uint64_t last,
 
 cdef inline void vhost_vdpa_iotlb_unmap(Iotlb* iotlb, uint64_t start, uint64_t last,
                                         uint32_t asid) noexcept nogil:
-    vhost_vdpa_pa_unmap(iotlb, start, last, asid)
+    if vdpa.use_va:
+        vhost_vdpa_va_unmap(iotlb, start, last, asid)
+    else:
+        vhost_vdpa_pa_unmap(iotlb, start, last, asid)
 
 
 cdef int vhost_vdpa_map(int a, uint64_t iova, uint64_t size, uint64_t pa, uint32_t perm,
@@ -132,7 +134,7 @@ cdef int vhost_vdpa_map(int a, uint64_t iova, uint64_t size, uint64_t pa, uint32
         return r
     judge_map()
     # 5.7 charged all pages beforehand
-    if not quirk(QUIRK_A33):
+    if not vdpa.use_va and not quirk(QUIRK_A33):
         mm.pinned_vm += <int64_t>(size >> PAGE_SHIFT)
     return 0
 
@@ -272,6 +274,8 @@ cdef int vhost_vdpa_process_iotlb_update(int a, const VhostIotlbMsg* msg) noexce
         return -EINVAL
     if vhost_iotlb_itree_first(&A_as[a].iotlb, msg.iova, last):
         return -EEXIST
+    if vdpa.use_va:
+        return vhost_vdpa_va_map(a, msg.iova, msg.size, msg.uaddr, msg.perm)
     return vhost_vdpa_pa_map(a, msg.iova, msg.size, msg.uaddr, msg.perm)
 
 

@@ -34,6 +34,7 @@ cdef enum:
     MAPS_MAX = 8192             # struct vhost_iotlb_map of all tables
     TABLE_MAX = 4096            # of one table
     AS_MAX = 128                # struct vhost_vdpa_as, never used again in a program
+    MAP_FILES_MAX = 4096        # struct vdpa_map_file
     OBJS_MAX = 1024             # other kernel objects, never used again either
     NAS_MAX = 8
     NVQS_MAX = 3
@@ -78,6 +79,10 @@ cdef enum:
     PARENT_SIM = 0              # vdpasim_batch_config_ops: set_map
     PARENT_SIM_DMA = 1          # vdpasim_config_ops: dma_map, dma_unmap
 
+    # whose mapping a struct vdpa_map_file belongs to
+    MAP_FILE_VHOST = 0
+    MAP_FILE_DOMAIN = 1         # of VDUSE
+
     # locks: bits of L_held
     L_NONE = 0
     L_DEV = 1                   # vhost_dev.mutex
@@ -98,13 +103,32 @@ cdef struct Obj:                # something that kmalloc() gave
     uint8_t lifetime            # O_*
     uint8_t live
 
+cdef struct Vma:                # struct vm_area_struct, as find_vma() of ours gives it
+    uint64_t start
+    uint64_t end
+    int file
+    uint32_t pgoff
+    uint8_t shared              # a file, MAP_SHARED
+
+cdef struct MapFile:            # struct vdpa_map_file
+    uint64_t offset
+    int file
+    int32_t next                # of the freed ones
+    uint8_t owner               # MAP_FILE_*
+    uint8_t live
+
+cdef struct MapFiles:
+    int n                       # used so far; record 0 is NULL
+    int32_t free                # chain of freed ones
+    int refs[2][FILES]          # by owner: references to each file
+
 cdef struct Map:                # struct vhost_iotlb_map
     uint64_t start
     uint64_t last
     uint64_t size
     uint64_t addr
     uint32_t perm
-    int32_t opaque              # struct vdpa_map_file: an object, 0 none
+    int32_t opaque              # struct vdpa_map_file, 0 none
     int32_t prev                # in the table's list, by age; 0 ends
     int32_t next
     uint8_t live
@@ -177,6 +201,8 @@ cdef struct Vdpa:               # struct vdpa_device and what its parent offers
     uint8_t has_desc_group
     uint8_t has_groups
     uint8_t has_iova_range
+    uint8_t has_bind_mm
+    uint8_t keeps_maps          # a reset is not an order to forget mappings
     uint32_t backend_features   # get_backend_features()
     uint64_t first              # get_iova_range()
     uint64_t last
@@ -187,6 +213,7 @@ cdef struct VdpaSim:            # struct vdpasim
     uint32_t generation
     uint64_t features
     uint32_t limit              # max_iotlb_entries
+    int mm_bound                # process + 1 whose addresses the device uses, 0 none (6.4)
     int copies                  # mappings that set_map() has copied, see COPIES_MAX
     uint8_t iommu_pt[NAS_MAX]   # the table is still the identity map (6.3)
 
@@ -230,6 +257,8 @@ cdef struct Objs:
 cdef Objs O
 cdef Obj O_objs[OBJS_MAX]
 cdef uint32_t L_held
+cdef MapFiles M
+cdef MapFile M_files[MAP_FILES_MAX]
 cdef Map I_maps[MAPS_MAX]
 cdef int I_n_maps               # used so far; map 0 is NULL
 cdef int32_t I_free_maps        # chain of freed ones through next
@@ -328,6 +357,8 @@ cdef void state_reset() noexcept nogil:
     O_objs[0].kind = b"object"
     memset(O.live, 0, sizeof(O.live))
     L_held = 0
+    memset(&M, 0, sizeof(M))
+    M.n = 1
     I_n_maps = 1
     I_free_maps = 0
     A_n_as = 1

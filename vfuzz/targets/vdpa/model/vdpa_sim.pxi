@@ -25,6 +25,9 @@ cdef int vdpasim_create() noexcept nogil:
     if era_6_12():
         vdpa.has_reset_map = True
         vdpa.has_resume = True
+        # 6.4: the parameter use_va
+        vdpa.use_va = P.boot[BOOT_USE_VA] != 0
+        vdpa.has_bind_mm = True
         vdpa.backend_features = 1 << VHOST_BACKEND_F_ENABLE_AFTER_DRIVER_OK
     for i in range(vdpa.nas):
         # nobody else knows the tables yet
@@ -58,7 +61,7 @@ cdef void vdpasim_do_reset(uint32_t flags) noexcept nogil:
             vhost_iotlb_reset(&vdpasim_iommu[i])
             vdpasim_identity(i)
     # 9588e7fc511f: a device that was reset used to run
-    vdpasim.running = quirk(QUIRK_A56)
+    vdpasim.running = False
     unlock(L_IOMMU, b"vdpasim_do_reset:unlock")
     vdpasim.features = 0
     vdpasim.status = 0

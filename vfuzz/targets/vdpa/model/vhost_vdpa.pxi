@@ -91,6 +91,7 @@ cdef void vhost_vdpa_release() noexcept nogil:
     """The last close: reset the device, then drop the mappings, then the owner."""
     lock(L_DEV, b"vhost_vdpa_release:lock")
     vhost_vdpa_reset()
+    vhost_vdpa_unbind_mm()
     if quirk(QUIRK_A13):
         # 037d4305569a: only vhost's own part was cleaned up
         vhost_dev_cleanup()

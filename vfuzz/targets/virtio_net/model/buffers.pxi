@@ -75,7 +75,7 @@ cdef void virtnet_rq_unmap(ReceiveQueue* rq, uint64_t token, uint32_t len) noexc
     put_page(page, H_DMA, b"virtnet_rq_unmap:put")
 
 
-cdef uint64_t virtnet_rq_alloc(ReceiveQueue* rq, uint32_t size) noexcept nogil:
+cdef inline uint64_t virtnet_rq_alloc(ReceiveQueue* rq, uint32_t size) noexcept nogil:
     """The next `size` bytes of the queue's chunk as a buffer, 0 for -ENOMEM.
 
     linux-6.12 virtnet_rq_alloc(); in linux-6.1 the same three lines stand in each add_recvbuf_*().
@@ -125,7 +125,8 @@ cdef inline void rq_init_one_sg(ReceiveQueue* rq, uint64_t buf, uint32_t len,
 cdef int add_inbuf_or_put(ReceiveQueue* rq, const Sg* sg, uint64_t token, uint64_t ctx,
                           uint64_t buf, site_t site) noexcept nogil:
     """Post one page_frag buffer; where the ring refuses, undo the DMA reference, put the page."""
-    cdef int err = virtqueue_add_inbuf(&V_vqs[rq.index], sg, 1, token, ctx, rq.index, site)
+    cdef int err = 0
+    virtqueue_add(&V_vqs[rq.index], sg, 1, token, ctx, rq.index, &err, site)
     if err < 0:
         if rq.do_dma:
             virtnet_rq_unmap(rq, buf, 0)
@@ -233,6 +234,7 @@ cdef bint try_fill_recv(ReceiveQueue* rq) noexcept nogil:
     """try_fill_recv(): add until full or refused, then kick. False: retry later (-ENOMEM only)."""
     cdef Vq* vq = &V_vqs[rq.index]
     cdef int err
+    cdef bint kick, whole
     rq_check(b"try_fill_recv:rq")
     while True:
         step(b"try_fill_recv:loop")
@@ -244,9 +246,15 @@ cdef bint try_fill_recv(ReceiveQueue* rq) noexcept nogil:
             err = add_recvbuf_small(rq)
         if err or vq.num_free == 0:
             break
-    if virtqueue_kick_prepare(vq) and virtqueue_notify(vq, rq.index, b"try_fill_recv:kick"):
+    kick = virtqueue_kick_prepare(vq)
+    if kick and virtqueue_notify(vq, rq.index, b"try_fill_recv:kick"):
         rq.stats.kicks += 1
     event(0x1000 + (err != 0) * 64 + vq.num_free)
+    # where the refill left a ring of its kind: chains as long as the ring end where they began
+    whole = (vi.big_packets and not vi.mergeable_rx_bufs
+             and vi.big_packets_num_skbfrags + 2 >= vq.num)
+    event(0x1200 + <uint32_t>vq.packed * 32 + <uint32_t>vq.event * 16 + <uint32_t>vq.indirect * 8
+          + <uint32_t>whole * 4 + <uint32_t>(vq.avail_wrap_counter != 0) * 2 + <uint32_t>kick)
     return err != -ENOMEM
 
 

@@ -16,36 +16,51 @@ cdef void free_queues() noexcept nogil:
     """virtnet_free_queues(): the arrays go, the pointers stay (R11)."""
     kfree(vi.rq_mem, b"free_queues:rq")
     kfree(vi.sq_mem, b"free_queues:sq")
-    kfree(vi.rss_table_mem, b"free_queues:rss_table")
-    kfree(vi.rss_key_mem, b"free_queues:rss_key")
+    if not era_6_12():
+        kfree(vi.rss_table_mem, b"free_queues:rss_table")
+        vi.rss_table_mem = 0
     kfree(vi.ctrl_mem, b"free_queues:ctrl")
     vi.ctrl_mem = 0
-    vi.rss_table_mem = 0
-    vi.rss_key_mem = 0
+
+
+cdef inline uint32_t rss_entries() noexcept nogil:
+    """rss_indir_table_size: read from the device with VIRTIO_NET_F_RSS only."""
+    return P.boot[BOOT_RSS_MAX_INDIRECTION_TABLE_LENGTH] if vi.has_rss else 0
+
+
+cdef uint64_t rss_hdr_alloc(site_t site) noexcept nogil:
+    """6.12 kzalloc(virtnet_rss_hdr_size()): header and table, one entry where there is no RSS. The
+    header of 8 bytes lies behind the table here, so that a write beyond the table is one beyond
+    the object; A19: a fixed table of 128 entries."""
+    cdef uint32_t entries = rss_entries() if vi.has_rss else 1
+    if quirk(QUIRK_A19):
+        entries = 128
+    return kmalloc(2 * entries if entries else 8, site)
+
+
+cdef void rss_table_write(site_t site) noexcept nogil:
+    """Every entry of the indirection table gets a queue (virtnet_rss_update_by_qpairs())."""
+    if rss_entries():
+        cpu_write(vi.rss_table_mem, 2 * rss_entries(), site)
 
 
 cdef int alloc_queues() noexcept nogil:
-    """virtnet_alloc_queues(): control buffer, RSS state, queue arrays. 0 or -ENOMEM."""
+    """virtnet_alloc_queues(): control buffer, queue arrays, in 6.1 the RSS table. 0 or -ENOMEM."""
     cdef int i
     cdef ReceiveQueue* rq
-    cdef uint32_t entries = P.boot[BOOT_RSS_MAX_INDIRECTION_TABLE_LENGTH]
+    cdef uint32_t entries = rss_entries()
     vi.ctrl_mem = 0
     if vi.has_cvq:
         vi.ctrl_mem = kmalloc(64, b"alloc_queues:ctrl")
         if vi.ctrl_mem == 0:
             return -ENOMEM
-        if vi.has_rss or vi.has_rss_hash_report:
-            vi.rss_key_mem = kmalloc(RSS_MAX_KEY_SIZE, b"alloc_queues:rss_key")
-            # fixed since: allocated for as many entries as the device has; A19: 128, always
-            vi.rss_table_mem = 0
-            if vi.rss_key_mem:
-                vi.rss_table_mem = kmalloc(256 if quirk(QUIRK_A19) else
-                                           2 * max(entries if vi.has_rss else 1, <uint32_t>1),
-                                           b"alloc_queues:rss_table")
+        if entries and not era_6_12():
+            # rss_indirection_table_alloc(); A19: a fixed array of 128 entries
+            vi.rss_table_mem = kmalloc(256 if quirk(QUIRK_A19) else 2 * entries,
+                                       b"alloc_queues:rss_table")
             if vi.rss_table_mem == 0:
-                kfree(vi.rss_key_mem, b"alloc_queues:err_rss")
                 kfree(vi.ctrl_mem, b"alloc_queues:err_ctrl")
-                vi.rss_key_mem = vi.ctrl_mem = 0
+                vi.ctrl_mem = 0
                 return -ENOMEM
     vi.sq_mem = kmalloc(<uint32_t>vi.max_queue_pairs * 256, b"alloc_queues:sq")
     if vi.sq_mem:
@@ -53,10 +68,11 @@ cdef int alloc_queues() noexcept nogil:
         if vi.rq_mem == 0:
             kfree(vi.sq_mem, b"alloc_queues:err_sq")
     if vi.sq_mem == 0 or vi.rq_mem == 0:
-        kfree(vi.rss_table_mem, b"alloc_queues:err_table")
-        kfree(vi.rss_key_mem, b"alloc_queues:err_key")
+        if not era_6_12():
+            kfree(vi.rss_table_mem, b"alloc_queues:err_table")
+            vi.rss_table_mem = 0
         kfree(vi.ctrl_mem, b"alloc_queues:err_ctrl_rq")
-        vi.rss_table_mem = vi.rss_key_mem = vi.ctrl_mem = 0
+        vi.ctrl_mem = 0
         return -ENOMEM
     if unlikely(vi.refill.pending or vi.refill_blocked):
         violation(CHECK_S1, b"alloc_queues:init_work", b"work", 0,
@@ -107,7 +123,8 @@ cdef void virtio_device_ready() noexcept nogil:
 cdef void virtnet_probe() noexcept nogil:
     """virtnet_validate() and virtnet_probe(), as far as reception goes."""
     cdef uint32_t f = P.boot[BOOT_FEATURES]
-    cdef uint32_t mtu = 0, i, size
+    cdef uint32_t mtu = 0
+    cdef int key
     cdef bint guest_gso
     memset(&vi, 0, sizeof(vi))
     vi.max_mtu = MAX_MTU
@@ -120,9 +137,11 @@ cdef void virtnet_probe() noexcept nogil:
     vi.has_rss = (f & BOOT_FEATURES_RSS) != 0
     vi.rxhash = (f & BOOT_FEATURES_RXHASH) != 0
     vi.fraglist = quirk(QUIRK_A17)
+    if era_6_12():
+        vi.rss_table_mem = rss_hdr_alloc(b"virtnet_probe:rss_hdr")
     if vi.has_rss or vi.has_rss_hash_report:
         if P.boot[BOOT_RSS_MAX_KEY_SIZE] > RSS_MAX_KEY_SIZE and not quirk(QUIRK_A18):
-            # 3f7d9c1964fc: probe fails, there is no device
+            # 3f7d9c1964fc: probe fails, there is no device. 6.12 forgets what it just allocated
             vi.max_queue_pairs = 0
             obs(b"probe", -EINVAL)
             return
@@ -151,12 +170,13 @@ cdef void virtnet_probe() noexcept nogil:
         obs(b"probe", -ENOMEM)
         return
     if vi.has_rss or vi.has_rss_hash_report:
-        # virtnet_init_default_rss(): every entry and the whole key are written
-        size = P.boot[BOOT_RSS_MAX_INDIRECTION_TABLE_LENGTH] if vi.has_rss else 1
-        for i in range(size):
-            cpu_write(vi.rss_table_mem + 2 * i, 2, b"virtnet_probe:rss_table")
-        if P.boot[BOOT_RSS_MAX_KEY_SIZE]:
-            cpu_write(vi.rss_key_mem, P.boot[BOOT_RSS_MAX_KEY_SIZE], b"virtnet_probe:rss_key")
+        # virtnet_init_default_rss(): every entry and the whole key are written. The key is an array
+        # inside another structure; as an object of its own its end can be seen
+        rss_table_write(b"virtnet_probe:rss_table")
+        key = frame_new(F_KMALLOC, RSS_MAX_KEY_SIZE, H_KERNEL, b"virtnet_probe:key_array")
+        if key and P.boot[BOOT_RSS_MAX_KEY_SIZE]:
+            cpu_write(addr_of(key, 0), P.boot[BOOT_RSS_MAX_KEY_SIZE], b"virtnet_probe:rss_key")
+        vi.rss_key_mem = addr_of(key, 0) if key else 0
     # which kind of machine this is: its parts meet in few programs unless each meeting counts
     event(0x5000 + 2 * vi.mergeable_rx_bufs + vi.big_packets
           + 4 * feature(BOOT_FEATURES_RING_PACKED) + 8 * feature(BOOT_FEATURES_EVENT_IDX)
@@ -295,7 +315,15 @@ cdef int virtnet_set_queues(int pairs) noexcept nogil:
     cdef uint64_t mq
     if not feature(BOOT_FEATURES_MQ):
         return 0
-    if era_6_12():
+    if era_6_12() and vi.has_rss:
+        # the RSS command sets the number of queues too; it needs a header and table of its own
+        mq = rss_hdr_alloc(b"virtnet_set_queues:rss_hdr")
+        if mq == 0:
+            return -ENOMEM
+        kfree(vi.rss_table_mem, b"virtnet_set_queues:old_rss_hdr")
+        vi.rss_table_mem = mq
+        rss_table_write(b"virtnet_set_queues:rss_table")
+    elif era_6_12():
         mq = kmalloc(2, b"virtnet_set_queues:mq")
         if mq == 0:
             return -ENOMEM
@@ -464,7 +492,7 @@ cdef int virtnet_freeze() noexcept nogil:
     """virtnet_freeze(): close if running, then everything goes."""
     global frozen
     cdef int i
-    if not vi.registered or frozen or not vi.present:
+    if not vi.registered or frozen:
         return -ENODEV
     vi.present = False
     frozen = True
@@ -522,3 +550,6 @@ cdef void virtnet_remove() noexcept nogil:
         virtnet_close()
         vi.up = False
     remove_vq_common()
+    if era_6_12():
+        kfree(vi.rss_table_mem, b"virtnet_remove:rss_hdr")
+    kfree(vi.rss_key_mem, b"virtnet_remove:key_array")

@@ -9,14 +9,18 @@ cdef enum:
 include "../../sim/world.pxi"
 include "model/state.pxi"
 include "oracle.pxi"
+include "oracle_node.pxi"
 include "oracle_vduse.pxi"
 include "model/mm.pxi"
 include "model/iotlb.pxi"
 include "model/vdpa.pxi"
 include "model/vdpa_sim.pxi"
+include "model/vp_vdpa.pxi"
 include "model/va.pxi"
 include "model/iotlb_msg.pxi"
+include "model/eventfd.pxi"
 include "model/vhost_vdpa.pxi"
+include "model/ioctl.pxi"
 
 from vfuzz.targets.vdpa.checks import CHECKS
 from vfuzz.targets.vdpa.ops import SCHEMA
@@ -119,7 +123,7 @@ cdef int op_write(const vf_op* op) noexcept nogil:
 
 cdef int op_open() noexcept nogil:
     cdef int r
-    if not vdpa.exists:
+    if not vdpa.exists or v.removing:
         return -ENODEV
     r = vhost_vdpa_open()
     judge_open(r)
@@ -127,36 +131,228 @@ cdef int op_open() noexcept nogil:
 
 
 cdef int op_close() noexcept nogil:
+    """The last close: doorbells that are mapped would keep the node open."""
+    mm_unmap_doorbells()
     J.asid = NAS_MAX
     vhost_vdpa_release()
     judge_close()
+    if v.removing:
+        judge_after_op()
+        vdpa_dev_del()
     return 0
+
+
+cdef int op_set(const vf_op* op, IoctlArg* arg) noexcept nogil:
+    """Owner, features, status, configuration."""
+    cdef int r
+    if op.kind == OP_SET_OWNER:
+        r = vhost_vdpa_unlocked_ioctl(CMD_SET_OWNER, arg)
+        judge_owner(r)
+    elif op.kind == OP_SET_BACKEND_FEATURES:
+        arg.desc = op.arg[SET_BACKEND_FEATURES_BITS]
+        r = vhost_vdpa_unlocked_ioctl(CMD_SET_BACKEND_FEATURES, arg)
+        judge_backend_features(arg.desc, vhost_vdpa_backend_features(), r)
+    elif op.kind == OP_SET_STATUS:
+        arg.num = op.arg[SET_STATUS_BITS]
+        r = vhost_vdpa_unlocked_ioctl(CMD_SET_STATUS, arg)
+        judge_set_status(arg, r)
+    elif op.kind == OP_SET_FEATURES:
+        arg.desc = features_of(op.arg[SET_FEATURES_BITS])
+        if op.arg[SET_FEATURES_BITS] & SET_FEATURES_BITS_UNKNOWN:
+            arg.desc |= bit(63)
+        r = vhost_vdpa_unlocked_ioctl(CMD_SET_FEATURES, arg)
+        judge_set_features(arg, r)
+    else:
+        arg.fd = <int>op.arg[CONFIG_CALL_FD]
+        r = vhost_vdpa_unlocked_ioctl(CMD_SET_CONFIG_CALL, arg)
+        judge_config_call(arg, r)
+    return r
+
+
+cdef int op_config(const vf_op* op, IoctlArg* arg) noexcept nogil:
+    cdef int r
+    arg.num = op.arg[GET_CONFIG_OFF]
+    arg.len = op.arg[GET_CONFIG_LEN]
+    if op.kind == OP_GET_CONFIG:
+        r = vhost_vdpa_unlocked_ioctl(CMD_GET_CONFIG, arg)
+        if r == 0:
+            obs(b"config", <int64_t>arg.desc)
+    else:
+        arg.flags = op.arg[SET_CONFIG_VALUE]
+        r = vhost_vdpa_unlocked_ioctl(CMD_SET_CONFIG, arg)
+    judge_config(arg, r)
+    return r
+
+
+cdef int op_get(const vf_op* op, IoctlArg* arg) noexcept nogil:
+    cdef int r
+    arg.index = op.arg[GET_WHAT]
+    r = vhost_vdpa_unlocked_ioctl(CMD_GET, arg)
+    judge_get(arg, r)
+    if r == 0:
+        obs(b"value", <int64_t>arg.desc)
+        if arg.index == GET_WHAT_IOVA_RANGE:
+            obs(b"last", <int64_t>arg.avail)
+    return r
+
+
+cdef int op_suspend(const vf_op* op, IoctlArg* arg) noexcept nogil:
+    """Both have no argument, which a kernel that does not know RESUME takes for NULL."""
+    cdef int r
+    arg.null = True
+    if op.kind == OP_SUSPEND:
+        r = vhost_vdpa_unlocked_ioctl(CMD_SUSPEND, arg)
+        judge_suspend_call(r)
+    else:
+        r = vhost_vdpa_unlocked_ioctl(CMD_RESUME, arg)
+        judge_resume_call(r)
+    return r
+
+
+cdef int op_vring(const vf_op* op, IoctlArg* arg) noexcept nogil:
+    """Ioctls of a queue: the first argument is its index, the second mostly a number."""
+    cdef uint32_t at
+    cdef int cmd, r
+    arg.index = op.arg[VRING_NUM_INDEX]
+    arg.num = op.arg[VRING_NUM_NUM]
+    if op.kind == OP_VRING_NUM:
+        r = vhost_vdpa_unlocked_ioctl(CMD_SET_VRING_NUM, arg)
+        judge_vring_num(arg, r)
+    elif op.kind == OP_VRING_ADDR:
+        at = op.arg[VRING_ADDR_AT]
+        arg.desc = iova_of(op.arg[VRING_ADDR_DESC], op.arg[VRING_ADDR_OFF], at)
+        arg.avail = iova_of(op.arg[VRING_ADDR_AVAIL], op.arg[VRING_ADDR_OFF], at)
+        arg.used = iova_of(op.arg[VRING_ADDR_USED], op.arg[VRING_ADDR_OFF], at)
+        arg.flags = op.arg[VRING_ADDR_FLAGS]
+        r = vhost_vdpa_unlocked_ioctl(CMD_SET_VRING_ADDR, arg)
+        judge_vring_addr(arg, r)
+    elif op.kind == OP_VRING_BASE:
+        r = vhost_vdpa_unlocked_ioctl(CMD_SET_VRING_BASE, arg)
+        judge_vring_base(arg, r)
+    elif op.kind == OP_GET_VRING_BASE:
+        r = vhost_vdpa_unlocked_ioctl(CMD_GET_VRING_BASE, arg)
+        judge_get_vring_base(arg, r)
+        if r == 0:
+            obs(b"base", arg.num)
+    elif op.kind == OP_VRING_ENABLE:
+        r = vhost_vdpa_unlocked_ioctl(CMD_SET_VRING_ENABLE, arg)
+        judge_vring_enable(arg, r)
+    elif op.kind == OP_VRING_FD:
+        cmd = CMD_SET_VRING_KICK + <int>op.arg[VRING_FD_WHICH]
+        arg.fd = <int>op.arg[VRING_FD_FD]
+        r = vhost_vdpa_unlocked_ioctl(cmd, arg)
+        judge_vring_fd(cmd, arg, r)
+    elif op.kind == OP_GET_VRING:
+        cmd = CMD_GET_VRING_GROUP + <int>op.arg[GET_VRING_WHAT]
+        r = vhost_vdpa_unlocked_ioctl(cmd, arg)
+        judge_get_vring(cmd, arg, r)
+        if r == 0:
+            obs(b"num", arg.num)
+    else:
+        r = vhost_vdpa_unlocked_ioctl(CMD_SET_GROUP_ASID, arg)
+        judge_set_group_asid(arg, r)
+    return r
+
+
+cdef int op_ioctl(const vf_op* op, IoctlArg* arg) noexcept nogil:
+    cdef uint32_t nr = op.arg[IOCTL_NR]
+    cdef int cmd = CMD_UNKNOWN
+    cdef int r
+    arg.null = op.arg[IOCTL_NULL] != 0
+    arg.index = op.arg[IOCTL_INDEX]
+    if nr == IOCTL_NR_SET_MEM_TABLE:
+        cmd = CMD_SET_MEM_TABLE
+    elif nr == IOCTL_NR_SET_LOG_BASE:
+        cmd = CMD_SET_LOG_BASE
+    elif nr == IOCTL_NR_SET_LOG_FD:
+        cmd = CMD_SET_LOG_FD
+    elif nr == IOCTL_NR_SET_VRING_BUSYLOOP:
+        cmd = CMD_SET_VRING_BUSYLOOP
+    r = vhost_vdpa_unlocked_ioctl(cmd, arg)
+    judge_other(cmd, arg, r)
+    return r
+
+
+cdef int op_doorbell(const vf_op* op) noexcept nogil:
+    cdef int r
+    if op.kind == OP_RING_DOORBELL:
+        return vhost_vdpa_fault(op.arg[RING_DOORBELL_UPAGE])
+    r = vhost_vdpa_mmap(op.arg[MMAP_DOORBELL_PGOFF], op.arg[MMAP_DOORBELL_NPAGES],
+                        op.arg[MMAP_DOORBELL_PRIVATE] == 0, op.arg[MMAP_DOORBELL_READABLE] != 0,
+                        op.arg[MMAP_DOORBELL_UPAGE])
+    judge_mmap(op.arg[MMAP_DOORBELL_PGOFF], op.arg[MMAP_DOORBELL_NPAGES],
+               op.arg[MMAP_DOORBELL_PRIVATE] == 0, op.arg[MMAP_DOORBELL_READABLE] != 0,
+               op.arg[MMAP_DOORBELL_UPAGE], r)
+    return r
+
+
+cdef int op_irq(const vf_op* op) noexcept nogil:
+    """A callback of the device, in two steps."""
+    cdef uint32_t q = op.arg[IRQ_BEGIN_INDEX]
+    cdef bint config = op.arg[IRQ_BEGIN_WHICH] == IRQ_BEGIN_WHICH_CONFIG
+    if not config and q >= vdpa.nvqs:
+        return -ENOENT
+    if op.kind == OP_IRQ_BEGIN:
+        return config_cb_begin() if config else vq_cb_begin(q)
+    if not (C_config.running if config else C_vqs[q].running):
+        return -ENOENT
+    if config:
+        config_cb_end()
+    else:
+        vq_cb_end(q)
+    return 0
+
+
+cdef int op_close_fd(int e) noexcept nogil:
+    if not E_fds[e].open:
+        return -EBADF
+    E_fds[e].open = False
+    JN.open[e] = False
+    eventfd_ctx_put(e, b"op_close_fd:put")
+    return 0
+
+
+cdef int op_device(const vf_op* op) noexcept nogil:
+    """The device comes and goes, as with `vdpa dev add` and `del`."""
+    cdef int r
+    if op.kind == OP_DEV_DEL:
+        if not vdpa.exists or v.removing:
+            return -ENODEV
+        vdpa_dev_del()
+        return 0
+    if vdpa.exists:
+        return -EEXIST
+    r = vdpa_dev_add()
+    judge_dev_add(r)
+    return r
 
 
 cdef int op_node(const vf_op* op) noexcept nogil:
     """Calls on the open node."""
-    cdef int r
+    cdef IoctlArg arg
     if not J.opened:
         return -EBADF
     if op.kind == OP_CLOSE:
         return op_close()
-    if op.kind == OP_SET_OWNER:
-        lock(L_DEV, b"vhost_vdpa_unlocked_ioctl:lock")
-        r = vhost_dev_set_owner()
-        if r == 0:
-            vhost_vdpa_bind_mm()
-        unlock(L_DEV, b"vhost_vdpa_unlocked_ioctl:unlock")
-        judge_owner(r)
-        return r
-    if op.kind == OP_SET_BACKEND_FEATURES:
-        r = vhost_vdpa_set_backend_features(op.arg[SET_BACKEND_FEATURES_BITS])
-        judge_backend_features(op.arg[SET_BACKEND_FEATURES_BITS], vhost_vdpa_backend_features(), r)
-        return r
-    if op.kind == OP_SET_STATUS:
-        lock(L_DEV, b"vhost_vdpa_unlocked_ioctl:lock")
-        r = vhost_vdpa_set_status(<uint8_t>op.arg[SET_STATUS_BITS])
-        unlock(L_DEV, b"vhost_vdpa_unlocked_ioctl:unlock")
-        return r
+    memset(&arg, 0, sizeof(arg))
+    if (op.kind == OP_SET_OWNER or op.kind == OP_SET_BACKEND_FEATURES
+            or op.kind == OP_SET_STATUS or op.kind == OP_SET_FEATURES
+            or op.kind == OP_CONFIG_CALL):
+        return op_set(op, &arg)
+    if op.kind == OP_GET:
+        return op_get(op, &arg)
+    if op.kind == OP_GET_CONFIG or op.kind == OP_SET_CONFIG:
+        return op_config(op, &arg)
+    if op.kind == OP_SUSPEND or op.kind == OP_RESUME:
+        return op_suspend(op, &arg)
+    if op.kind == OP_IOCTL:
+        return op_ioctl(op, &arg)
+    if op.kind == OP_MMAP_DOORBELL or op.kind == OP_RING_DOORBELL:
+        return op_doorbell(op)
+    if op.kind == OP_IRQ_BEGIN or op.kind == OP_IRQ_END:
+        return op_irq(op)
+    if op.kind < OP_UPDATE:
+        return op_vring(op, &arg)
     if op.kind == OP_UPDATE:
         return op_update(op)
     if op.kind == OP_INVALIDATE:
@@ -179,7 +375,7 @@ cdef void target_boot() noexcept nogil:
              600 if memlock == BOOT_MEMLOCK_MEDIUM else 0, P.boot[BOOT_FOREIGN])
     judge_boot()
     judge_begin_op()
-    vdpa_create()
+    vdpa_dev_add()
     if P.boot[BOOT_MEMORY] != BOOT_MEMORY_NONE:
         mm_map(0, 64, MMAP_KIND_SHARED if P.boot[BOOT_MEMORY] == BOOT_MEMORY_SHARED else
                MMAP_KIND_ANON, False,
@@ -206,6 +402,10 @@ cdef void target_op(const vf_op* op) noexcept nogil:
         r = 0
     elif op.kind == OP_OPEN:
         r = op_open()
+    elif op.kind == OP_CLOSE_FD:
+        r = op_close_fd(1 + <int>op.arg[CLOSE_FD_FD])
+    elif op.kind == OP_DEV_DEL or op.kind == OP_DEV_ADD:
+        r = op_device(op)
     else:
         r = op_node(op)
     obs(b"ret", r)
@@ -223,9 +423,9 @@ cdef void target_shutdown() noexcept nogil:
     judge_begin_op()
     if J.opened:
         op_close()
+    if vdpa.exists:
         judge_after_op()
-    vdpasim_free()
-    judge_removed()
+        vdpa_dev_del()
 
 
 include "rig.pxi"

@@ -9,13 +9,21 @@ address g is byte g of that area, and the default of an UPDATE maps it so.
 
 from vfuzz.program.schema import Arg, Op, Schema
 
-PARENTS = ("sim", "sim_dma")
+PARENTS = ("sim", "sim_dma", "iommu")
 ENTRIES = ("many", "eight", "three", "two", "one", "zero")
 PATTERNS = ("contiguous", "scattered", "pairs", "reversed")
 KINDS = ("anon", "shared")
 STATUS = ("ACKNOWLEDGE", "DRIVER", "DRIVER_OK", "FEATURES_OK", None, None, "NEEDS_RESET", "FAILED")
 BACKEND_FEATURES = (None, "IOTLB_MSG_V2", "IOTLB_BATCH", "IOTLB_ASID", "SUSPEND", "RESUME",
                     "ENABLE_AFTER_DRIVER_OK", "DESC_ASID", "IOTLB_PERSIST", "UNKNOWN")
+#: Values that ioctls report.
+GETS = ("DEVICE_ID", "STATUS", "FEATURES", "VRING_NUM", "GROUP_NUM", "AS_NUM", "IOVA_RANGE",
+        "CONFIG_SIZE", "VQS_COUNT", "BACKEND_FEATURES")
+#: What an fd of an ioctl can be: -1, an eventfd, a number that is not open, some other file.
+FDS = ("none", "e0", "e1", "e2", "closed", "not_eventfd")
+#: Features that a device may offer, see BOOT; a simulator has no INDIRECT_DESC, EVENT_IDX, PACKED.
+FEATURES = ("MTU", "MAC", "STATUS", "CTRL_VQ", "CTRL_MAC_ADDR", "INDIRECT_DESC", "EVENT_IDX",
+            "VERSION_1", "ACCESS_PLATFORM", "RING_PACKED")
 #: Where `page` and `off` count from: the low end, the top of the 64-bit space downwards, its middle
 #: (2**63), the ends of the device's IOVA range.
 AT = ("low", "top", "middle", "first", "last")
@@ -62,9 +70,33 @@ def _version() -> Arg:
     return Arg("version", "enum", names=("v2", "v1"), doc="format of the message")
 
 
+def _queue() -> Arg:
+    return Arg("index", "int", 0, 0xFFFFFFFF, role="index", interesting=(0, 1, 2, 3),
+               doc="queue")
+
+
+def _ring_page(name: str) -> Arg:
+    return Arg(name, "int", 0, 4095, role="index", interesting=_PAGES, doc="IOVA in pages")
+
+
+def _fd() -> Arg:
+    return Arg("fd", "enum", names=FDS, doc="an eventfd of the process, or what is none")
+
+
+def _config_off() -> Arg:
+    return Arg("off", "int", 0, 0xFFFFFFFF, role="length",
+               interesting=(0, 6, 16, 23, 24, 25, 0xFFFFFFF0, 0xFFFFFFFF))
+
+
+def _config_len() -> Arg:
+    return Arg("len", "int", 0, 0xFFFFFFFF, default=6, role="length",
+               interesting=(0, 1, 2, 6, 8, 24, 25, 0xFFFFFFFF))
+
+
 BOOT = (
     Arg("parent", "enum", names=PARENTS,
-        doc="vdpa_sim with batch_mapping (set_map) or without (dma_map)"),
+        doc="vdpa_sim with batch_mapping (set_map) or without (dma_map); vp_vdpa, whose DMA the "
+            "platform's IOMMU maps"),
     Arg("ngroups", "int", 1, 4, default=2, role="count"),
     Arg("nas", "int", 1, 8, default=2, role="count"),
     Arg("entries", "enum", names=ENTRIES, doc="vhost_vdpa.max_iotlb_entries; many: 2048"),
@@ -76,6 +108,10 @@ BOOT = (
     Arg("memory", "enum", names=("contiguous", "scattered", "none", "shared"),
         doc="64 pages that the process has from the start; shared: of file 0"),
     Arg("foreign", "int", 0, 255, role="count", doc="pages that others pinned in this process"),
+    Arg("features", "flags", names=FEATURES,
+        doc="what the device offers of what it supports; none: all"),
+    Arg("doorbell", "enum", names=("page", "packed"),
+        doc="iommu: each doorbell has a page of its own and can be mapped, or 4 bytes"),
     Arg("use_va", "bool", doc="vdpa_sim.use_va: mappings are files and user addresses (6.4)"),
 )
 
@@ -114,6 +150,83 @@ NODE_OPS = (
     Op("set_status", (
         Arg("bits", "flags", names=STATUS),
     ), "VHOST_VDPA_SET_STATUS; without bits a reset", weight=6),
+    Op("get", (
+        Arg("what", "enum", names=GETS),
+    ), "one of the ioctls that report a value", weight=2),
+    Op("set_features", (
+        Arg("bits", "flags", names=(*FEATURES, "UNKNOWN"),
+            default="VERSION_1|ACCESS_PLATFORM"),
+    ), "VHOST_SET_FEATURES", weight=4),
+    Op("get_config", (_config_off(), _config_len()), "VHOST_VDPA_GET_CONFIG", weight=2),
+    Op("set_config", (
+        _config_off(), _config_len(),
+        Arg("value", "int", 0, 255, doc="first byte; each further one is one more"),
+    ), "VHOST_VDPA_SET_CONFIG", weight=2),
+    Op("suspend", (), "VHOST_VDPA_SUSPEND", weight=2),
+    Op("resume", (), "VHOST_VDPA_RESUME", weight=2),
+    Op("vring_num", (
+        _queue(),
+        Arg("num", "int", 0, 0xFFFFFFFF, default=16, role="count",
+            interesting=(0, 1, 2, 3, 16, 128, 256, 512, 32768, 65536)),
+    ), "VHOST_SET_VRING_NUM", weight=4),
+    Op("vring_addr", (
+        _queue(), _ring_page("desc"), _ring_page("avail"), _ring_page("used"), _off(),
+        Arg("flags", "int", 0, 3, doc="1 is VHOST_VRING_F_LOG"),
+        _at(),
+    ), "VHOST_SET_VRING_ADDR; off counts in all three", weight=4),
+    Op("vring_base", (
+        _queue(),
+        Arg("num", "int", 0, 0xFFFFFFFF, interesting=(
+            0, 1, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x80008000, 0x80018002)),
+    ), "VHOST_SET_VRING_BASE", weight=4),
+    Op("get_vring_base", (_queue(),), "VHOST_GET_VRING_BASE", weight=3),
+    Op("vring_enable", (
+        _queue(), Arg("num", "int", 0, 0xFFFFFFFF, default=1, interesting=(0, 1, 2)),
+    ), "VHOST_VDPA_SET_VRING_ENABLE", weight=5),
+    Op("vring_fd", (
+        _queue(),
+        Arg("which", "enum", names=("KICK", "CALL", "ERR")),
+        _fd(),
+    ), "VHOST_SET_VRING_KICK, _CALL or _ERR", weight=6),
+    Op("config_call", (_fd(),), "VHOST_VDPA_SET_CONFIG_CALL", weight=4),
+    Op("get_vring", (
+        _queue(),
+        Arg("what", "enum", names=("GROUP", "DESC_GROUP", "SIZE")),
+    ), "VHOST_VDPA_GET_VRING_GROUP, _DESC_GROUP or _SIZE", weight=2),
+    Op("set_group_asid", (
+        Arg("group", "int", 0, 0xFFFFFFFF, role="index", interesting=(0, 1, 2, 3)),
+        _asid(),
+    ), "VHOST_VDPA_SET_GROUP_ASID", weight=5),
+    Op("ioctl", (
+        Arg("nr", "enum", names=("RESET_OWNER", "SET_MEM_TABLE", "SET_LOG_BASE", "SET_LOG_FD",
+                                 "GET_VRING_ENDIAN", "SET_VRING_BUSYLOOP", "UNKNOWN")),
+        Arg("null", "bool", doc="its argument is NULL"),
+        _queue(),
+    ), "an ioctl that the node does not have, or that means nothing to it; with a zeroed argument"),
+    Op("close_fd", (
+        Arg("fd", "int", 0, 2, role="index", doc="e0, e1 or e2"),
+    ), "the process closes its eventfd", weight=2),
+    Op("irq_begin", (
+        Arg("which", "enum", names=("config", "vq")),
+        _queue(),
+    ), "the device calls back, and the callback has loaded its eventfd", weight=3),
+    Op("irq_end", (
+        Arg("which", "enum", names=("config", "vq")),
+        _queue(),
+    ), "that callback signals it", weight=3),
+    Op("mmap_doorbell", (
+        Arg("pgoff", "int", 0, 0xFFFFFFFF, role="index",
+            interesting=(0, 1, 2, 3, 4, 65535, 65536)),
+        Arg("npages", "int", 0, 255, default=1, role="count", interesting=(0, 1, 2)),
+        Arg("private", "bool"),
+        Arg("readable", "bool"),
+        Arg("upage", "int", 0, 4095, role="index", interesting=_PAGES),
+    ), "mmap(2) of the node: the doorbell of queue pgoff, at page upage of the area", weight=3),
+    Op("ring_doorbell", (
+        Arg("upage", "int", 0, 4095, role="index", interesting=_PAGES),
+    ), "the process writes to a doorbell", weight=1),
+    Op("dev_del", (), "the device is removed, now or when the node is closed", weight=1),
+    Op("dev_add", (), "the device is made again", weight=2),
 )
 
 # ---- IOTLB messages ----

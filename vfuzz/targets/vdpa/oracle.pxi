@@ -66,9 +66,11 @@ cdef void judge_boot() noexcept nogil:
         J_as[i].changed = True
         J_as[i].n = 0
         J_as[i].n_dev = 0
+    judge_node_boot()
 
 
 cdef inline void judge_begin_op() noexcept nogil:
+    judge_node_begin_op()
     J.asid = NAS_MAX
     J.failed = False
     J.writable = False
@@ -79,6 +81,11 @@ cdef inline void judge_begin_op() noexcept nogil:
 
 
 # ---- hooks of the model ----
+
+cdef inline bint device_follows() noexcept nogil:
+    """Each mapping is made in the device, or in the IOMMU before it, at once."""
+    return vdpa.has_dma_map or not vdpa.has_set_map
+
 
 cdef inline void judge_map() noexcept nogil:
     J.maps += 1
@@ -105,7 +112,7 @@ cdef void judge_dma_unmap(uint32_t asid, uint64_t start, uint64_t last) noexcept
     cdef int place
     if asid >= vdpa.nas:
         return
-    table = &vdpasim_iommu[asid]
+    table = parent_table(asid)
     place = tree_first(table, 0, start, last)
     if place < 0:
         return
@@ -120,6 +127,7 @@ cdef void judge_reset() noexcept nogil:
     """The device was reset. It forgets what it maps, unless the process said IOTLB_PERSIST."""
     cdef uint32_t i
     J.reset = True
+    judge_node_reset()
     if vdpa.keeps_maps:
         return
     if J.acked & bit(VHOST_BACKEND_F_IOTLB_PERSIST):
@@ -290,7 +298,7 @@ cdef void judge_accept_update(uint32_t asid) noexcept nogil:
         as_.segs[as_.n] = J_runs[i]
         as_.n += 1
         seg_pages(&J_runs[i], 1)
-        if vdpa.has_dma_map:
+        if device_follows():
             as_.dev[as_.n_dev] = J_runs[i]
             as_.n_dev += 1
 
@@ -308,7 +316,7 @@ cdef void judge_accept_invalidate(uint32_t asid, const VhostIotlbMsg* msg) noexc
                           <int64_t>msg.iova, <int64_t>as_.segs[i].start,
                           <int64_t>as_.segs[i].last)
             seg_pages(&as_.segs[i], -1)
-            if vdpa.has_dma_map:
+            if device_follows():
                 as_.n_dev = segs_remove(as_.dev, as_.n_dev, as_.segs[i].start, as_.segs[i].last)
     as_.n = segs_remove(as_.segs, as_.n, msg.iova, last)
 
@@ -485,7 +493,7 @@ cdef void judge_space(uint32_t asid) noexcept nogil:
 cdef void judge_device(uint32_t asid) noexcept nogil:
     """The device's table against the books. In a batch too: it is as before the batch."""
     cdef JudgeAs* as_ = &J_as[asid]
-    cdef Iotlb* table = &vdpasim_iommu[asid]
+    cdef Iotlb* table = parent_table(asid)
     cdef int check = CHECK_V22
     cdef site_t site = b"judge_device:mappings"
     judge_table(table, asid, True)
@@ -516,7 +524,7 @@ cdef void judge_spaces() noexcept nogil:
         if J_as[i].changed or (a != 0) != J_as[i].exists or (a and A_as[a].iotlb.dirty):
             judge_space(i)
             judge_device(i)
-        elif vdpasim_iommu[i].dirty:
+        elif parent_table(i).dirty:
             judge_device(i)
     for i in range(BUCKETS):
         a = v.hash[i]
@@ -557,6 +565,7 @@ cdef void judge_after_op() noexcept nogil:
                   b"the batch is of address space %lld, which does not exist", v.batch_asid, 0, 0)
     judge_pins()
     judge_spaces()
+    judge_node_after_op()
     if vdpa.use_va:
         judge_files()
 
@@ -572,6 +581,9 @@ cdef void judge_open(int ret) noexcept nogil:
                   0, 0, 0)
     if unlikely(ret < 0 and not J.opened and not W.faults_fired):
         violation(CHECK_V48, b"judge_open:refused", b"node", 0, b"open fails with %lld", -ret, 0, 0)
+    if unlikely(ret < 0 and not J.opened and O.live[O_OPEN] != 0):
+        violation(CHECK_V46, b"judge_open:objects", b"object", O.n - 1,
+                  b"an open that fails leaves %lld objects behind", O.live[O_OPEN], 0, 0)
     if ret == 0:
         J.opened = True
         J.in_batch = False
@@ -591,6 +603,7 @@ cdef void judge_close() noexcept nogil:
         J_as[i].changed = True
         J_as[i].n = 0
         J_as[i].n_dev = 0
+    judge_node_close()
     J.opened = False
     J.owner = 0
     J.acked = 0
@@ -643,8 +656,13 @@ cdef void judge_backend_features(uint64_t features, uint64_t offered, int ret) n
 
 
 cdef void judge_removed() noexcept nogil:
-    """V18: with the device all its tables are gone."""
+    """V18: with the device all its tables are gone, V46: and all its objects."""
     cdef uint32_t i
+    if unlikely(O.live[O_DEVICE] != 0):
+        violation(CHECK_V46, b"judge_removed:objects", b"object", O.n - 1,
+                  b"%lld objects of a device that is gone", O.live[O_DEVICE], 0, 0)
+    if vdpa.parent == PARENT_IOMMU:
+        return
     for i in range(vdpa.nas):
         if unlikely(vdpasim_iommu[i].n != 0):
             violation(CHECK_V18, b"judge_removed:table", b"device table", i,

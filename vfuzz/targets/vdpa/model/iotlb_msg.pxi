@@ -80,8 +80,16 @@ cdef int vhost_vdpa_remove_as(uint32_t asid) noexcept nogil:
 
 cdef inline void vhost_vdpa_general_unmap(const Map* map, uint32_t asid) noexcept nogil:
     # e794070af224: the device was told the message's range instead, see vhost_vdpa_unmap()
-    if vdpa.has_dma_map and not quirk(QUIRK_A15):
-        ops_dma_unmap(asid, map.start, map.size)
+    if not quirk(QUIRK_A15):
+        device_unmap(asid, map.start, map.size)
+
+
+cdef inline void device_unmap(uint32_t asid, uint64_t iova, uint64_t size) noexcept nogil:
+    if vdpa.has_dma_map:
+        ops_dma_unmap(asid, iova, size)
+    elif not vdpa.has_set_map:
+        judge_dma_unmap(asid, iova, iova + size - 1)
+        iommu_unmap(v.domain, iova, size)
 
 
 cdef void vhost_vdpa_pa_unmap(Iotlb* iotlb, uint64_t start, uint64_t last,
@@ -129,6 +137,8 @@ cdef int vhost_vdpa_map(int a, uint64_t iova, uint64_t size, uint64_t pa, uint32
     elif vdpa.has_set_map:
         if not v.in_batch:
             r = ops_set_map(asid, iotlb)
+    else:
+        r = iommu_map(v.domain, iova, pa, size, perm)
     if r:
         vhost_iotlb_del_range(iotlb, iova, iova + size - 1)
         return r
@@ -144,8 +154,8 @@ cdef void vhost_vdpa_unmap(int a, uint64_t iova, uint64_t size) noexcept nogil:
     cdef Iotlb* iotlb = &A_as[a].iotlb
     cdef uint32_t asid = A_as[a].id
     vhost_vdpa_iotlb_unmap(iotlb, iova, iova + size - 1, asid)
-    if vdpa.has_dma_map and quirk(QUIRK_A15):
-        ops_dma_unmap(asid, iova, size)
+    if quirk(QUIRK_A15):
+        device_unmap(asid, iova, size)
     if vdpa.has_set_map and not v.in_batch:
         ops_set_map(asid, iotlb)
     # c82729e06644: an empty address space was removed; the first posting did not spare a batch

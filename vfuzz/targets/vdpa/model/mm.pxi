@@ -21,6 +21,7 @@ cdef void mm_reset(uint64_t rlimit, uint64_t foreign) noexcept nogil:
     mm.n_frames = 0
     mm.n_bytes = 0
     mm.pins = 0
+    mm.n_doorbells = 0
     mm.who = 0
     mm.rlimit = rlimit
     mm.foreign = foreign
@@ -59,7 +60,28 @@ cdef inline void upage_unmap(int p) noexcept nogil:
     cdef Upage* u = &mm_pages[p]
     if u.frame:
         mm_frames[u.frame - 1].mapcount -= 1
+    if u.frame or u.doorbell:
         memset(u, 0, sizeof(Upage))
+
+
+cdef void mm_map_doorbell(int p, uint32_t index) noexcept nogil:
+    """A page of the device's registers at page p of the area."""
+    mm.lo = min(mm.lo, p)
+    mm.hi = max(mm.hi, p + 1)
+    upage_unmap(p)
+    mm_pages[p].doorbell = <uint16_t>(index + 1)
+    mm.n_doorbells += 1
+
+
+cdef void mm_unmap_doorbells() noexcept nogil:
+    """The process unmaps all doorbells: each of them would keep the node open."""
+    cdef int p
+    if mm.n_doorbells == 0:
+        return
+    for p in range(mm.lo, mm.hi):
+        if mm_pages[p].doorbell:
+            upage_unmap(p)
+    mm.n_doorbells = 0
 
 
 cdef int file_frame(int file, int pgoff) noexcept nogil:
@@ -150,6 +172,11 @@ cdef inline const Upage* upage_of(uint64_t uaddr) noexcept nogil:
     return &mm_pages[p]
 
 
+cdef inline bint is_doorbell(uint64_t uaddr) noexcept nogil:
+    cdef uint64_t p = (uaddr - UAREA_BASE) >> PAGE_SHIFT
+    return uaddr >= UAREA_BASE and p < UAREA_PAGES and mm_pages[p].doorbell != 0
+
+
 # ---- pins ----
 
 cdef int pin_user_pages(uint64_t uaddr, int n, bint write, int32_t* pages,
@@ -166,6 +193,9 @@ cdef int pin_user_pages(uint64_t uaddr, int n, bint write, int32_t* pages,
     for i in range(n):
         u = upage_of(uaddr + (<uint64_t>i << PAGE_SHIFT))
         if u == NULL or (write and u.readonly):
+            # CVE-2021-46967: a doorbell's VMA did not say that it has no pages
+            if quirk(QUIRK_B01) and is_doorbell(uaddr + (<uint64_t>i << PAGE_SHIFT)):
+                pfn_to_page(DOORBELL_PFN, b"pin_user_pages:doorbell")
             return i if i else -EFAULT
         pages[i] = u.frame - 1
         mm_frames[u.frame - 1].pins += 1

@@ -13,11 +13,13 @@ cdef extern from *:
     #define U64_MAX (~(uint64_t)0)
     #define UAREA_BASE ((uint64_t)0x7f0000000000)   /* user address of page 0 of the area */
     #define KERNEL_BASE ((uint64_t)0xffff888000000000)
+    #define DOORBELL_PFN ((uint64_t)0xfe000)        /* of the device's registers, not memory */
     #define PFN_BASE ((uint64_t)0x100000)           /* pfn of frame 0: 4 GiB */
     """
     uint64_t U64_MAX
     uint64_t UAREA_BASE
     uint64_t KERNEL_BASE
+    uint64_t DOORBELL_PFN
     uint64_t PFN_BASE
 
 cdef enum:
@@ -68,6 +70,30 @@ cdef enum:
     VHOST_BACKEND_F_IOTLB_PERSIST = 8
     VHOST_VDPA_BACKEND_FEATURES = 1 << 1 | 1 << 2 | 1 << 3
 
+    VIRTIO_NET_F_MTU = 3
+    VIRTIO_NET_F_MAC = 5
+    VIRTIO_NET_F_STATUS = 16
+    VIRTIO_NET_F_CTRL_VQ = 17
+    VIRTIO_NET_F_CTRL_MAC_ADDR = 23
+    VIRTIO_F_ANY_LAYOUT = 27
+    VIRTIO_RING_F_INDIRECT_DESC = 28
+    VIRTIO_RING_F_EVENT_IDX = 29
+    VIRTIO_F_VERSION_1 = 32
+    VIRTIO_F_ACCESS_PLATFORM = 33
+    VIRTIO_F_RING_PACKED = 34
+    VIRTIO_ID_NET = 1
+
+    ENOTSUPP = 524              # not for user space, but it gets there
+    ENOIOCTLCMD = 515           # user space gets ENOTTY
+    CONFIG_MAX = 64             # bytes of config space
+    NET_CONFIG_SIZE = 24        # struct virtio_net_config
+    QUEUE_NUM_MAX = 256         # of the simulator and of vp_vdpa
+    EVENTFDS = 3                # of the process
+    FD_NONE = 0                 # VHOST_FILE_UNBIND; 1..EVENTFDS: an eventfd
+    FD_CLOSED = 4
+    FD_NOT_EVENTFD = 5
+    ERR_PTR = -1                # an error as pointer
+
     VIRTIO_CONFIG_S_DRIVER_OK = 4
     VIRTIO_CONFIG_S_FEATURES_OK = 8
 
@@ -78,6 +104,7 @@ cdef enum:
     # parents, as boot option `parent` numbers them
     PARENT_SIM = 0              # vdpasim_batch_config_ops: set_map
     PARENT_SIM_DMA = 1          # vdpasim_config_ops: dma_map, dma_unmap
+    PARENT_IOMMU = 2            # vp_vdpa_ops: neither, the platform's IOMMU maps
 
     # whose mapping a struct vdpa_map_file belongs to
     MAP_FILE_VHOST = 0
@@ -91,6 +118,7 @@ cdef enum:
     L_CONFIG = 8                # vhost_vdpa.config_lock (6.12)
     L_MSG = 16                  # vduse_dev.msg_lock
     L_VDUSE = 32                # vduse_lock
+    L_VQ = 64                   # vhost_virtqueue.mutex
 
     # kernel objects by lifetime, and kind
     O_CALL = 0                  # gone when the call returns
@@ -172,10 +200,15 @@ cdef struct VhostVirtqueue:     # struct vhost_virtqueue
 cdef struct VhostVdpa:          # struct vhost_vdpa with its struct vhost_dev
     uint8_t opened
     int mm                      # vdev.mm: process + 1, 0 no owner
+    int obj                     # struct vhost_vdpa itself, and its queues: objects
+    int vq_array
+    int minor
+    uint8_t removing            # the device goes when the node is closed
+    int umem                    # vdev.umem
     int vqs                     # vdev.vqs: object, 0 NULL
     uint32_t nvqs
     int32_t hash[BUCKETS]       # as[]: first address space of each bucket
-    int config_ctx
+    int config_ctx              # eventfd, 0 none
     uint8_t in_batch
     uint32_t batch_asid
     uint64_t first              # range
@@ -203,6 +236,21 @@ cdef struct Vdpa:               # struct vdpa_device and what its parent offers
     uint8_t has_iova_range
     uint8_t has_bind_mm
     uint8_t keeps_maps          # a reset is not an order to forget mappings
+    uint8_t has_vq_state        # get_vq_state() gives one, set_vq_state() takes any
+    uint8_t has_vq_size
+    uint8_t has_vq_irq
+    uint8_t has_config_irq
+    uint8_t has_doorbell        # get_vq_notification()
+    uint32_t doorbell_size
+    # which ioctls this kernel knows
+    uint8_t has_resume_ioctl
+    uint8_t has_desc_group_ioctl
+    uint8_t has_vring_size_ioctl
+    uint32_t group_of[NVQS_MAX]     # get_vq_group()
+    uint32_t device_id
+    uint32_t config_size
+    uint32_t vq_num_max
+    uint64_t device_features
     uint32_t backend_features   # get_backend_features()
     uint64_t first              # get_iova_range()
     uint64_t last
@@ -212,10 +260,64 @@ cdef struct VdpaSim:            # struct vdpasim
     uint8_t running
     uint32_t generation
     uint64_t features
+    uint8_t config[CONFIG_MAX]
     uint32_t limit              # max_iotlb_entries
     int mm_bound                # process + 1 whose addresses the device uses, 0 none (6.4)
     int copies                  # mappings that set_map() has copied, see COPIES_MAX
     uint8_t iommu_pt[NAS_MAX]   # the table is still the identity map (6.3)
+
+cdef struct VdpasimVirtqueue:   # struct vdpasim_virtqueue
+    uint8_t ready
+    uint8_t cb                  # a callback is set
+    uint64_t desc_addr
+    uint64_t device_addr
+    uint64_t driver_addr
+    uint32_t num
+    uint16_t last_avail_idx     # vring.last_avail_idx
+    int iotlb                   # vring.iotlb: address space whose table it has
+
+cdef struct VqState:            # struct vdpa_vq_state, a union: what is meant, says the ring
+    uint16_t avail              # split: avail_index; packed: counter in bit 0, index above
+    uint16_t used               # packed: likewise
+
+cdef struct VpVring:            # struct vp_vring and the device's queue behind it
+    uint8_t cb                  # a callback is set
+    int irq                     # + 1, 0 VIRTIO_MSI_NO_VECTOR
+    uint8_t enable
+    uint32_t size
+    uint64_t desc
+    uint64_t driver
+    uint64_t device
+    uint32_t kicks
+
+cdef struct VpVdpa:             # struct vp_vdpa and the virtio-pci device behind it
+    uint8_t status
+    uint64_t features
+    uint8_t config_cb
+    uint8_t config_irq
+    int vectors
+    uint8_t config[CONFIG_MAX]
+    VpVring vring[NVQS_MAX]
+
+cdef struct Eventfd:            # struct eventfd_ctx with its file
+    uint8_t open                # in the process' fd table
+    int refs                    # of that table, queues, callbacks
+    uint32_t signals
+
+cdef struct Callback:           # one that has loaded its context and did not signal it yet
+    uint8_t running
+    int ctx
+
+cdef struct IoctlArg:           # what the argument of an ioctl points at, for all of them
+    uint8_t null                # it points nowhere
+    uint32_t index              # struct vhost_vring_state, _addr, _file: index
+    uint32_t num                # vhost_vring_state: num; vhost_vdpa_config: off
+    uint32_t len                # vhost_vdpa_config: len
+    uint64_t desc               # vhost_vring_addr; also features, and what a get gives
+    uint64_t avail
+    uint64_t used
+    uint32_t flags              # vhost_vring_addr: flags; vhost_vdpa_config: bytes count from it
+    int fd                      # FD_* or an eventfd
 
 cdef struct VhostIotlbMsg:      # struct vhost_iotlb_msg
     uint64_t iova
@@ -230,6 +332,7 @@ cdef struct Upage:              # one page of user memory
     uint8_t readonly
     uint8_t file
     uint16_t pgoff
+    uint16_t doorbell           # queue index + 1: no memory, but a doorbell of the device
 
 cdef struct Frame:              # one physical page
     uint16_t mapcount           # user pages and files that have it
@@ -244,6 +347,7 @@ cdef struct Mm:                 # the process
     uint64_t foreign            # pages that others pinned
     int who                     # which process calls: 0 parent, 1 child
     int64_t pins                # pins that vhost-vdpa holds, all frames
+    int n_doorbells             # mapped in this program, unmapped ones included
     int n_frames
     int n_bytes
     int lo                      # touched part of the area
@@ -269,6 +373,12 @@ cdef VhostVirtqueue v_vqs[NVQS_MAX]
 cdef Vdpa vdpa
 cdef VdpaSim vdpasim
 cdef Iotlb vdpasim_iommu[NAS_MAX]
+cdef VdpasimVirtqueue sim_vqs[NVQS_MAX]
+cdef VpVdpa vp_vdpa
+cdef Iotlb iommu_domain         # what v.domain maps
+cdef Eventfd E_fds[EVENTFDS + 1]    # eventfd 0 is NULL
+cdef Callback C_config
+cdef Callback C_vqs[NVQS_MAX]
 cdef Mm mm
 cdef Upage mm_pages[UAREA_PAGES]
 cdef uint16_t mm_files[FILES][FILE_PAGES]   # frame + 1, 0 none
@@ -362,7 +472,6 @@ cdef void state_reset() noexcept nogil:
     I_n_maps = 1
     I_free_maps = 0
     A_n_as = 1
-    memset(&v, 0, sizeof(v))
-    memset(v_vqs, 0, sizeof(v_vqs))
     memset(&vdpa, 0, sizeof(vdpa))
-    memset(&vdpasim, 0, sizeof(vdpasim))
+    memset(&v, 0, sizeof(v))
+    eventfd_reset()

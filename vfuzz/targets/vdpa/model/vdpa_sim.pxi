@@ -14,6 +14,9 @@ cdef inline void vdpasim_identity(uint32_t asid) noexcept nogil:
 cdef int vdpasim_create() noexcept nogil:
     """vdpasim_create(): 0, -EINVAL."""
     cdef uint32_t i
+    cdef uint64_t features
+    memset(&vdpasim, 0, sizeof(vdpasim))
+    memset(sim_vqs, 0, sizeof(sim_vqs))
     vdpasim.limit = entries_of(P.boot[BOOT_SIM_ENTRIES])
     if vdpasim.limit < 2:
         return -EINVAL
@@ -22,9 +25,22 @@ cdef int vdpasim_create() noexcept nogil:
     vdpa.has_groups = True
     vdpa.has_suspend = True
     vdpa.has_iova_range = True
+    vdpa.has_vq_state = True
+    vdpa.group_of[2] = 1
+    vdpa.device_features = (
+        bit(VIRTIO_NET_F_MTU) | bit(VIRTIO_NET_F_MAC) | bit(VIRTIO_NET_F_CTRL_VQ)
+        | bit(VIRTIO_NET_F_CTRL_MAC_ADDR) | bit(VIRTIO_F_ANY_LAYOUT) | bit(VIRTIO_F_VERSION_1)
+        | bit(VIRTIO_F_ACCESS_PLATFORM))
+    if era_6_12():
+        vdpa.device_features |= bit(VIRTIO_NET_F_STATUS)
+    features = features_of(P.boot[BOOT_FEATURES]) & vdpa.device_features
+    # no features asked for: all
+    if features:
+        vdpa.device_features = features
     if era_6_12():
         vdpa.has_reset_map = True
         vdpa.has_resume = True
+        vdpa.has_vq_size = True
         # 6.4: the parameter use_va
         vdpa.use_va = P.boot[BOOT_USE_VA] != 0
         vdpa.has_bind_mm = True
@@ -49,9 +65,23 @@ cdef void vdpasim_free() noexcept nogil:
             break
 
 
+cdef void vdpasim_vq_reset(uint32_t q) noexcept nogil:
+    """The queue's number stays."""
+    cdef VdpasimVirtqueue* vq = &sim_vqs[q]
+    vq.ready = False
+    vq.desc_addr = 0
+    vq.driver_addr = 0
+    vq.device_addr = 0
+    vq.cb = False
+    vq.last_avail_idx = 0
+    vq.iotlb = 0
+
+
 cdef void vdpasim_do_reset(uint32_t flags) noexcept nogil:
     cdef uint32_t i
     lock(L_IOMMU, b"vdpasim_do_reset:lock")
+    for i in range(vdpa.nvqs):
+        vdpasim_vq_reset(i)
     if not era_6_12():
         for i in range(vdpa.nas):
             vhost_iotlb_reset(&vdpasim_iommu[i])
@@ -155,4 +185,109 @@ cdef int vdpasim_reset_map(uint32_t asid) noexcept nogil:
         vhost_iotlb_reset(&vdpasim_iommu[asid])
         vdpasim_identity(asid)
     unlock(L_IOMMU, b"vdpasim_reset_map:unlock")
+    return 0
+
+
+# ---- features, suspend ----
+
+cdef int vdpasim_set_driver_features(uint64_t features) noexcept nogil:
+    """-EINVAL if the driver does not map what it lets the device access."""
+    if not (features & bit(VIRTIO_F_ACCESS_PLATFORM)):
+        return -EINVAL
+    vdpasim.features = features & vdpa.device_features
+    return 0
+
+
+cdef int vdpasim_suspend() noexcept nogil:
+    lock(L_SIM, b"vdpasim_suspend:lock")
+    vdpasim.running = False
+    unlock(L_SIM, b"vdpasim_suspend:unlock")
+    return 0
+
+
+cdef int vdpasim_resume() noexcept nogil:
+    lock(L_SIM, b"vdpasim_resume:lock")
+    vdpasim.running = True
+    unlock(L_SIM, b"vdpasim_resume:unlock")
+    return 0
+
+
+# ---- configuration ----
+
+cdef void vdpasim_get_config(uint32_t offset, uint8_t* buf, uint32_t length) noexcept nogil:
+    """Outside of the configuration nothing is written; offset + length may wrap."""
+    if <uint32_t>(offset + length) > vdpa.config_size:
+        return
+    if unlikely(<uint64_t>offset + length > vdpa.config_size):
+        violation(CHECK_V40, b"vdpasim_get_config:outside", b"config", offset,
+                  b"%lld bytes at %lld are read of a configuration of %lld", length, offset,
+                  vdpa.config_size)
+    memcpy(buf, &vdpasim.config[offset], length)
+
+
+cdef void vdpasim_set_config(uint32_t offset, const uint8_t* buf, uint32_t length) noexcept nogil:
+    if <uint32_t>(offset + length) > vdpa.config_size:
+        return
+    if unlikely(<uint64_t>offset + length > vdpa.config_size):
+        violation(CHECK_V40, b"vdpasim_set_config:outside", b"config", offset,
+                  b"%lld bytes at %lld are written of a configuration of %lld", length, offset,
+                  vdpa.config_size)
+    memcpy(&vdpasim.config[offset], buf, length)
+
+
+# ---- queues ----
+
+cdef void vdpasim_set_vq_address(uint32_t q, uint64_t desc, uint64_t driver,
+                                 uint64_t device) noexcept nogil:
+    sim_vqs[q].desc_addr = desc
+    sim_vqs[q].driver_addr = driver
+    sim_vqs[q].device_addr = device
+
+
+cdef void vdpasim_set_vq_num(uint32_t q, uint32_t num) noexcept nogil:
+    sim_vqs[q].num = num
+
+
+cdef uint32_t vdpasim_get_vq_size(uint32_t q) noexcept nogil:
+    return sim_vqs[q].num if vdpasim.status & VIRTIO_CONFIG_S_DRIVER_OK else QUEUE_NUM_MAX
+
+
+cdef void vdpasim_set_vq_ready(uint32_t q, bint ready) noexcept nogil:
+    lock(L_SIM, b"vdpasim_set_vq_ready:lock")
+    sim_vqs[q].ready = ready
+    unlock(L_SIM, b"vdpasim_set_vq_ready:unlock")
+
+
+cdef int vdpasim_set_vq_state(uint32_t q, const VqState* state) noexcept nogil:
+    lock(L_SIM, b"vdpasim_set_vq_state:lock")
+    sim_vqs[q].last_avail_idx = state.avail
+    unlock(L_SIM, b"vdpasim_set_vq_state:unlock")
+    return 0
+
+
+cdef int vdpasim_get_vq_state(uint32_t q, VqState* state) noexcept nogil:
+    state.avail = sim_vqs[q].last_avail_idx
+    return 0
+
+
+cdef void vdpasim_set_vq_cb(uint32_t q, bint set) noexcept nogil:
+    sim_vqs[q].cb = set
+
+
+cdef void vdpasim_kick_vq(uint32_t q) noexcept nogil:
+    """No work is done yet."""
+    ev(b"kick", b"queue", q, sim_vqs[q].ready, 0, b"vdpasim_kick_vq:kick")
+
+
+cdef int vdpasim_set_group_asid(uint32_t group, uint32_t asid) noexcept nogil:
+    """The rings of the group translate by the table of that address space."""
+    cdef uint32_t i
+    # 1f97b9785076, cd025c1e876b: checked here, and each off by one
+    if (quirk(QUIRK_A08) and asid > vdpa.nas) or (quirk(QUIRK_A09) and group > vdpa.ngroups):
+        return -EINVAL
+    lock(L_SIM, b"vdpasim_set_group_asid:lock")
+    for i in range(vdpa.nvqs):
+        if vdpa.group_of[i] == group:
+            sim_vqs[i].iotlb = <int>asid
+    unlock(L_SIM, b"vdpasim_set_group_asid:unlock")
     return 0

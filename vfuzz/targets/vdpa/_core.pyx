@@ -8,13 +8,17 @@ cdef enum:
 
 include "../../sim/world.pxi"
 include "model/state.pxi"
+include "model/ring_state.pxi"
 include "oracle.pxi"
 include "oracle_node.pxi"
 include "oracle_vduse.pxi"
+include "oracle_ring.pxi"
 include "model/mm.pxi"
 include "model/iotlb.pxi"
 include "model/vdpa.pxi"
+include "model/vringh.pxi"
 include "model/vdpa_sim.pxi"
+include "model/vdpa_sim_net.pxi"
 include "model/vp_vdpa.pxi"
 include "model/va.pxi"
 include "model/iotlb_msg.pxi"
@@ -181,6 +185,11 @@ cdef int op_config(const vf_op* op, IoctlArg* arg) noexcept nogil:
         arg.flags = op.arg[SET_CONFIG_VALUE]
         r = vhost_vdpa_unlocked_ioctl(CMD_SET_CONFIG, arg)
     judge_config(arg, r)
+    if r == 0 and has_rings():
+        if op.kind == OP_GET_CONFIG:
+            judge_ring_get_config(arg)
+        else:
+            judge_ring_set_config(arg)
     return r
 
 
@@ -366,6 +375,9 @@ cdef int op_node(const vf_op* op) noexcept nogil:
     return op_write(op)
 
 
+include "driver.pxi"
+
+
 # ---- entry -------------------------------------------------------------------------------------
 
 cdef void target_boot() noexcept nogil:
@@ -406,6 +418,8 @@ cdef void target_op(const vf_op* op) noexcept nogil:
         r = op_close_fd(1 + <int>op.arg[CLOSE_FD_FD])
     elif op.kind == OP_DEV_DEL or op.kind == OP_DEV_ADD:
         r = op_device(op)
+    elif op.kind >= OP_BRING_UP:
+        r = op_ring(op)
     else:
         r = op_node(op)
     obs(b"ret", r)

@@ -38,6 +38,7 @@ cdef void judge_node_reset() noexcept nogil:
     JN.status = 0
     JN.suspended = False
     JN.features = 0
+    judge_ring_reset()
     for i in range(NVQS_MAX):
         JN.ready[i] = False
         JN.base[i] = 0
@@ -285,6 +286,8 @@ cdef void judge_vring_num(const IoctlArg* arg, int ret) noexcept nogil:
     elif expected == 0 and arg.num > vdpa.vq_num_max:
         expected, check, site = -EINVAL, CHECK_V43, b"judge_vring_num:max"
     judge_errno(ret, expected, check, site, b"judge_vring_num:refused", b"judge_vring_num:errno")
+    if ret == 0:
+        judge_ring_num(arg)
 
 
 cdef void judge_vring_addr(const IoctlArg* arg, int ret) noexcept nogil:
@@ -300,6 +303,8 @@ cdef void judge_vring_addr(const IoctlArg* arg, int ret) noexcept nogil:
         expected, check, site = -EINVAL, CHECK_V43, b"judge_vring_addr:running"
     judge_errno(ret, expected, check, site, b"judge_vring_addr:refused",
                 b"judge_vring_addr:errno")
+    if ret == 0:
+        judge_ring_addr(arg)
 
 
 cdef void judge_vring_base(const IoctlArg* arg, int ret) noexcept nogil:
@@ -327,6 +332,7 @@ cdef void judge_vring_base(const IoctlArg* arg, int ret) noexcept nogil:
                 b"judge_vring_base:errno")
     if ret == 0:
         JN.base[arg.index] = <uint16_t>arg.num
+        judge_ring_base(arg)
 
 
 cdef void judge_get_vring_base(const IoctlArg* arg, int ret) noexcept nogil:
@@ -347,6 +353,7 @@ cdef void judge_vring_enable(const IoctlArg* arg, int ret) noexcept nogil:
                 b"judge_vring_enable:refused", b"judge_vring_enable:errno")
     if ret == 0:
         JN.ready[arg.index] = arg.num != 0
+        judge_ring_enable(arg)
 
 
 cdef void judge_vring_fd(int cmd, const IoctlArg* arg, int ret) noexcept nogil:
@@ -411,6 +418,8 @@ cdef void judge_set_group_asid(const IoctlArg* arg, int ret) noexcept nogil:
         expected = -EOPNOTSUPP
     judge_errno(ret, expected, check, site, b"judge_set_group_asid:refused",
                 b"judge_set_group_asid:errno")
+    if ret == 0:
+        judge_ring_group(arg)
 
 
 # ---- doorbells, device ----

@@ -3,30 +3,25 @@
 
 cdef enum:
     KIOV_MAX = 1024             # segments of one chain; more is no verdict
-    VDPASIM_QUEUE_MAX = 256
     IOTLB_IOV_STRIDE = 16       # fragments that one translation gives
     SIM_BUFFER = 4096
-    SIM_CONFIG = 24             # struct virtio_net_config
 
     VRING_DESC_F_NEXT = 1
     VRING_DESC_F_WRITE = 2
     VRING_DESC_F_INDIRECT = 4
     VRING_AVAIL_F_NO_INTERRUPT = 1
 
-    NET_BIT_MTU = 3             # feature bits
-    NET_BIT_MAC = 5
-    NET_BIT_STATUS = 16
-    NET_BIT_CTRL_VQ = 17
-    NET_BIT_CTRL_MAC_ADDR = 23
-    BIT_ANY_LAYOUT = 27
-    BIT_EVENT_IDX = 29
-    BIT_VERSION_1 = 32
-    BIT_ACCESS_PLATFORM = 33
+    VQ_RX = 0
+    VQ_TX = 1
+    VQ_CTRL = 2
 
-    NET_CTRL_MAC = 1            # class and command of the control queue
-    NET_CTRL_MAC_ADDR_SET = 1
-    NET_OK = 0
-    NET_ERR = 1
+    VIRTIO_NET_S_LINK_UP = 1
+    VIRTIO_NET_CTRL_MAC = 1     # class and command of the control queue
+    VIRTIO_NET_CTRL_MAC_ADDR_SET = 1
+    VIRTIO_NET_OK = 0
+    VIRTIO_NET_ERR = 1
+    ETH_ALEN = 6
+    NET_MTU = 10                # offset in struct virtio_net_config
 
 cdef struct Vring:
     uint32_t num
@@ -41,7 +36,7 @@ cdef struct Vringh:             # struct vringh
     uint16_t last_used_idx
     uint32_t completed
     Vring vring
-    int iotlb                   # asid of its table
+    int iotlb                   # address space whose table it has
     uint32_t lock               # L_*
 
 cdef struct Kvec:
@@ -54,7 +49,7 @@ cdef struct Kiov:               # struct vringh_kiov
     uint64_t consumed
     uint32_t max_num
     int obj                     # the kmalloc'ed array, 0 none
-    Kvec iov[KIOV_MAX]
+    Kvec[KIOV_MAX] iov
 
 cdef struct VringDesc:
     uint64_t addr
@@ -66,29 +61,33 @@ cdef struct Fragment:           # struct bio_vec, or struct iovec with use_va
     uint64_t addr
     uint64_t len
 
-cdef struct VdpasimVirtqueue:
+cdef struct VdpasimVirtqueue:   # struct vdpasim_virtqueue
     Vringh vring
-    Kiov in_iov
-    Kiov out_iov
     uint16_t head
     uint8_t ready
+    uint8_t cb                  # a callback is set
     uint64_t desc_addr
     uint64_t device_addr
     uint64_t driver_addr
     uint32_t num
-    int cb                      # context of the callback, 0 none
+    Kiov in_iov
+    Kiov out_iov
+
+cdef struct QueueStats:         # struct vdpasim_dataq_stats, vdpasim_cq_stats (6.4)
+    uint64_t pkts               # of the control queue: requests
+    uint64_t bytes              # successes
+    uint64_t drops
+    uint64_t errors
+    uint64_t overruns
 
 cdef struct VdpasimNet:         # the rest of struct vdpasim, and struct vdpasim_net
-    uint64_t supported
-    uint8_t config[SIM_CONFIG]
     uint8_t work_pending
-    uint8_t pending_kick
-    uint8_t mm_bound            # 6.4: user addresses
-    uint8_t buffer[SIM_BUFFER]
-    uint32_t buffer_valid       # bytes of it that were ever written
-    int rebind[2]               # quirk B09: group -> asid + 1 that waits for a mapping
+    uint8_t pending_kick        # 6.3: a kick while suspended
+    QueueStats[NVQS_MAX] stats
+    uint32_t buffer_hi          # bytes of it that were ever written
+    uint8_t[SIM_BUFFER] buffer
 
 cdef VdpasimVirtqueue sim_vqs[NVQS_MAX]
-cdef VdpasimNet sim
+cdef VdpasimNet sim_net
 cdef site_t R_run_site          # the running work function: a hang names it
 cdef uint16_t mm_byte_hi[BYTES_MAX]     # bytes of each content that were touched

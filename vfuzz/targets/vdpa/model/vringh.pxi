@@ -6,79 +6,13 @@ are the owner's, not physical ones.
 """
 
 
-# ---- memory ----
-
-cdef uint8_t* frame_bytes(int f) noexcept nogil:
-    """The content of a frame, made on first use."""
-    cdef int b = mm_frames[f].bytes
-    if b < 0:
-        if unlikely(mm.n_bytes >= BYTES_MAX):
-            give_up()
-        b = mm.n_bytes
-        mm.n_bytes += 1
-        # only what the last program touched is not zero
-        memset(&mm_bytes[b][0], 0, mm_byte_hi[b])
-        mm_byte_hi[b] = 0
-        mm_frames[f].bytes = <int16_t>b
-    return &mm_bytes[b][0]
-
-
-cdef void frame_copy(int f, uint32_t off, uint32_t n, uint8_t* buf, bint write) noexcept nogil:
-    cdef uint8_t* bytes
-    if write:
-        bytes = frame_bytes(f)
-        memcpy(bytes + off, buf, n)
-        mm_byte_hi[mm_frames[f].bytes] = <uint16_t>max(
-            <uint32_t>mm_byte_hi[mm_frames[f].bytes], off + n)
-    elif mm_frames[f].bytes < 0:
-        memset(buf, 0, n)
-    else:
-        memcpy(buf, &mm_bytes[mm_frames[f].bytes][off], n)
-
-
-cdef void phys_access(uint64_t pa, uint32_t n, uint8_t* buf, bint write,
-                      site_t site) noexcept nogil:
-    """The device touches n bytes at physical address pa. V11: there is a page; V16: that is still
-    the process'; V49: and pinned for the device."""
-    cdef uint32_t off, part
-    cdef int f
-    while n:
-        off = <uint32_t>(pa & PAGE_MASK_LOW)
-        part = min(n, PAGE_SIZE - off)
-        f = pfn_to_page(pa >> PAGE_SHIFT, site)
-        if unlikely(not frame_live(f)):
-            violation(CHECK_V16, b"phys_access:freed", b"page", f,
-                      b"the device touches page %lld, which was freed", f, 0, 0)
-        if unlikely(mm_frames[f].pins == 0):
-            violation(CHECK_V49, b"phys_access:unpinned", b"page", f,
-                      b"the device touches page %lld, which nobody pins", f, 0, 0)
-        frame_copy(f, off, part, buf, write)
-        pa += part
-        buf += part
-        n -= part
-
-
-cdef uint32_t user_access(uint64_t uaddr, uint32_t n, uint8_t* buf, bint write) noexcept nogil:
-    """copy_from_user(), copy_to_user() in the owner's memory: bytes done, fewer at a hole or where
-    writing is not allowed. A fault site (add): half."""
-    cdef uint32_t done = 0, off, part
-    cdef const Upage* u
-    if fault(FAULT_ADD, b"user_access:copy"):
-        n >>= 1
-    while done < n:
-        u = upage_of(uaddr + done)
-        if u == NULL or (write and u.readonly):
-            break
-        off = <uint32_t>((uaddr + done) & PAGE_MASK_LOW)
-        part = min(n - done, PAGE_SIZE - off)
-        frame_copy(u.frame - 1, off, part, buf + done, write)
-        done += part
-    return done
-
-
 # ---- translation ----
 
 cdef inline Iotlb* vringh_table(const Vringh* vrh) noexcept nogil:
+    """V16: it is there."""
+    if unlikely(vdpasim.gone[vrh.iotlb]):
+        violation(CHECK_V16, b"vringh_table:gone", b"device table", vrh.iotlb,
+                  b"a ring uses table %lld, which was destroyed", vrh.iotlb, 0, 0)
     return &vdpasim_iommu[vrh.iotlb]
 
 
@@ -99,6 +33,7 @@ cdef int iotlb_translate(const Vringh* vrh, uint64_t addr, uint64_t len, uint64_
         # f85efa9b0f53: the end moved with the start
         if quirk(QUIRK_A45):
             last = addr + len - 1
+        judge_search(vrh, addr, len - s, last)
         m = vhost_iotlb_itree_first(vringh_table(vrh), addr, last)
         map = &I_maps[m]
         if m == 0 or map.start > addr:
@@ -187,7 +122,7 @@ cdef int putu16_iotlb(const Vringh* vrh, uint64_t addr, uint16_t val) noexcept n
     cdef uint8_t raw[2]
     cdef int ret = iotlb_translate(vrh, addr, 2, &translated, vec, 1,
                                    VHOST_ACCESS_RO if era_6_12() else VHOST_ACCESS_WO)
-    judge_putu16(vrh, addr, ret >= 0)
+    judge_putu16(vrh, addr, val, ret >= 0)
     if ret < 0:
         return ret
     raw[0] = <uint8_t>val
@@ -200,13 +135,17 @@ cdef int putu16_iotlb(const Vringh* vrh, uint64_t addr, uint16_t val) noexcept n
 
 # ---- vectors ----
 
-cdef void vringh_kiov_cleanup(Kiov* iov) noexcept nogil:
-    kfree(iov.obj, b"vringh_kiov_cleanup:iov")
+cdef inline void vringh_kiov_init(Kiov* iov) noexcept nogil:
     iov.obj = 0
     iov.max_num = 0
     iov.used = 0
     iov.i = 0
     iov.consumed = 0
+
+
+cdef void vringh_kiov_cleanup(Kiov* iov) noexcept nogil:
+    kfree(iov.obj, b"vringh_kiov_cleanup:iov")
+    vringh_kiov_init(iov)
 
 
 cdef int resize_iovec(Kiov* iov) noexcept nogil:
@@ -393,13 +332,14 @@ cdef int vringh_complete_iotlb(Vringh* vrh, uint16_t head, uint32_t len) noexcep
     for i in range(4):
         raw[i] = <uint8_t>(<uint32_t>head >> (8 * i))
         raw[4 + i] = <uint8_t>(len >> (8 * i))
+    judge_used(vrh, vrh.vring.used + 4 + 8 * <uint64_t>off, head, len)
     err = access_iotlb(vrh, raw, vrh.vring.used + 4 + 8 * <uint64_t>off, 8, True,
                        b"vringh_complete_iotlb:page")
     if err == 0:
         err = putu16_iotlb(vrh, vrh.vring.used + 2, <uint16_t>(used_idx + 1))
     if err == 0:
         vrh.completed += 1
-    judge_complete(vrh, head, len, err)
+    judge_complete(vrh, err)
     return err
 
 
@@ -430,7 +370,7 @@ cdef int vringh_init_iotlb(Vringh* vrh, uint64_t features, uint32_t num, uint64_
     vrh.use_va = use_va
     if num == 0 or num > 0xffff or num & (num - 1):
         return -EINVAL
-    vrh.event_indices = (features >> BIT_EVENT_IDX) & 1
+    vrh.event_indices = (features >> VIRTIO_RING_F_EVENT_IDX) & 1
     vrh.completed = 0
     vrh.last_avail_idx = 0
     vrh.last_used_idx = 0

@@ -10,10 +10,11 @@ import sys
 import pytest
 
 import vfuzz
+from tests.needs import need
 from vfuzz.errors import EXIT_USAGE, NotBuilt, UnknownName, UsageError, did_you_mean
 from vfuzz.program.schema import InvalidProgram, OpCall, ProgramData
 
-pytest.importorskip("vfuzz.program.codec")
+need("vfuzz.program.codec")
 
 LEDGER = "tests.fakes.ledger"
 

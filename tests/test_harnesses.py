@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 import vfuzz
+from tests.needs import need
 from vfuzz.engine import process
 
-atheris = pytest.importorskip("atheris")
+atheris = need("atheris")
 
 ROOT = Path(__file__).parents[1]
 HARNESSES = sorted((ROOT / "harnesses").glob("fuzz_*.py"))
@@ -76,7 +77,7 @@ def test_a_harness_runs(harness, preload, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("harness", HARNESSES, ids=lambda path: path.stem)
 def test_a_packed_harness_runs(harness, tmp_path):
-    pytest.importorskip("PyInstaller")
+    need("PyInstaller")
     name = f"{harness.stem}.pkg"
     subprocess.run(
         [

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.needs import need
 from vfuzz.cli import main
 
-pytest.importorskip("atheris")
-pytest.importorskip("vfuzz.program.codec")
+need("atheris")
+need("vfuzz.program.codec")
 
 LEDGER = "tests.fakes.ledger"
 

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 import vfuzz
+from tests.needs import need
 from vfuzz.engine.campaign import Campaign
 from vfuzz.engine.settings import Settings
 from vfuzz.engine.status import Status, Summary
 
-pytest.importorskip("atheris")
-pytest.importorskip("vfuzz.program.codec")
+need("atheris")
+need("vfuzz.program.codec")
 
 LEDGER = "tests.fakes.ledger"
 

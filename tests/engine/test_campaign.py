@@ -446,7 +446,7 @@ def mount_space() -> list[str] | None:
 def test_a_full_disk_is_a_failure_and_what_was_found_is_told_or_stored(tmp_path):
     space = mount_space()
     if space is None:
-        pytest.skip("no small file system can be mounted here")
+        pytest.skip("a full disk needs mount(2), which no unshare -m or -rm may do here")
     place = tmp_path / "disk"
     place.mkdir()
     run = (

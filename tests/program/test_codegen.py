@@ -4,6 +4,7 @@ import textwrap
 
 import pytest
 
+from tests.needs import need
 from tests.program.sample import SCHEMA
 from vfuzz.program import codegen
 from vfuzz.program.schema import Arg, Op, Schema
@@ -48,7 +49,7 @@ def test_nothing_but_the_schema_is_in_it():
 
 
 def test_cython_takes_it(tmp_path):
-    compiler = pytest.importorskip("Cython.Compiler.Main")
+    compiler = need("Cython.Compiler.Main")
     (tmp_path / "_gen.pxi").write_text(render())
     source = tmp_path / "probe.pyx"
     source.write_text(

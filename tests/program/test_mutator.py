@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vfuzz
+from tests.needs import need
 from tests.program.sample import SCHEMA
 from tests.program.schemas import schemas
 from vfuzz.program import codec, mutator
@@ -283,7 +284,7 @@ def python(script: str, *args: str, preload: tuple[str, ...] = ()) -> subprocess
 
 
 def preload_of(mode: str) -> tuple[str, ...]:
-    atheris = pytest.importorskip("atheris")
+    atheris = need("atheris")
     if mode == "opened":
         return ()
     return (str(Path(atheris.path()) / "asan_with_fuzzer.so"), mutator.stub_path())
@@ -320,7 +321,7 @@ mutator.install(SCHEMA)
 
 
 def test_installing_too_late_is_an_error_that_says_what_to_do():
-    pytest.importorskip("atheris")
+    need("atheris")
     done = python(LATE)
     assert done.returncode == 1
     assert "install the mutator before importing it" in done.stderr

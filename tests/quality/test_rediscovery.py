@@ -16,6 +16,10 @@ from vfuzz.engine.measure import measure, needed
 TARGETS = [target.name for target in vfuzz.targets()]
 RUNS = 2_000_000
 SEEDS = 5
+EASY = {
+    "virtio-net-rx": ("A05", "B11", "D05", "E03"),
+    "vdpa": ("A01", "A14", "A19", "A35"),
+}
 
 
 def rediscover(name: str, ids: tuple[str, ...], runs: int, seeds: int) -> None:
@@ -35,11 +39,14 @@ def test_canary_is_found_at_once(name: str) -> None:
     rediscover(name, canaries, runs=10_000, seeds=5)
 
 
-def test_easy_bugs_are_found_within_200_000() -> None:
-    rediscover("virtio-net-rx", ("A05", "B11", "D05", "E03"), runs=200_000, seeds=3)
+@pytest.mark.parametrize(("name", "ids"), EASY.items(), ids=EASY)
+def test_easy_bugs_are_found_within_200_000(name: str, ids: tuple[str, ...]) -> None:
+    rediscover(name, ids, runs=200_000, seeds=3)
 
 
 @pytest.mark.quality
-@pytest.mark.parametrize("quirk", [quirk.id for quirk in vfuzz.target("virtio-net-rx").quirks])
-def test_every_bug_is_found(quirk: str) -> None:
-    rediscover("virtio-net-rx", (quirk,), runs=RUNS, seeds=SEEDS)
+@pytest.mark.parametrize(
+    ("name", "quirk"), [(name, quirk.id) for name in TARGETS for quirk in vfuzz.target(name).quirks]
+)
+def test_every_bug_is_found(name: str, quirk: str) -> None:
+    rediscover(name, (quirk,), runs=RUNS, seeds=SEEDS)

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 import vfuzz
+from tests.needs import need
 from vfuzz.engine import inputs
 from vfuzz.sanitizer import report
 
-pytest.importorskip("vfuzz.program.codec")
+need("vfuzz.program.codec")
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = sorted(GOLDEN.glob("*.vf"))

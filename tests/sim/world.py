@@ -8,7 +8,8 @@
         world.put_page(page, "H_DRV")
 
 There is one world in the process: a new one ends the last. The parts are the same code in every
-target; here they are those of virtio-net-rx.
+target; here they are those of virtio-net-rx. A target with a rig of its own makes a class of this
+one with its own `target`.
 """
 
 from __future__ import annotations
@@ -27,25 +28,27 @@ PAGE_SIZE = 4096
 class Violated(Exception):
     """A check failed; `check` is its id."""
 
-    def __init__(self, violation: dict) -> None:
-        self.check = TARGET.checks[violation["check"]].id
+    def __init__(self, target: vfuzz.Target, violation: dict) -> None:
+        self.check = target.checks[violation["check"]].id
         super().__init__(f"{self.check}: {violation['message']}")
 
 
 class World:
     """Calls of a method run the primitive of that name and return its result."""
 
+    target = TARGET
+
     def __init__(self, **options) -> None:
         self._over = False
-        TARGET.core.rig([], **options)
+        self.target.core.rig([], **options)
 
     def run(self, *steps: tuple) -> int | None:
         """Run primitives in a row; the result of the last one."""
         assert not self._over, "a world ends with a violation"
-        results, violation = TARGET.core.rig(steps, keep=True)
+        results, violation = self.target.core.rig(steps, keep=True)
         if violation:
             self._over = True
-            raise Violated(violation)
+            raise Violated(self.target, violation)
         return results[-1] if results else None
 
     def attempt(self, *steps: tuple) -> tuple[int | None, str | None]:
@@ -62,7 +65,7 @@ class World:
         """Several fields of one object, named as "skb len tail"."""
         kind, *names = fields.split()
         steps = [("peek", f"{kind}.{name}", *where) for name in names]
-        return tuple(TARGET.core.rig(steps, keep=True)[0])
+        return tuple(self.target.core.rig(steps, keep=True)[0])
 
     def bytes_of(self, addr: int, size: int) -> list[tuple[int, int]]:
         """(origin, place in what it wrote) of each byte; (0, 0) where nobody wrote."""

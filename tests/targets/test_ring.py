@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 
 import vfuzz
+from tests.needs import need
 from vfuzz.engine import inputs
 from vfuzz.program.schema import FAIL_CLASSES
 from vfuzz.strategies import programs, raw_bytes
@@ -28,7 +29,7 @@ ENOMEM, ENOSPC = 12, 28
 LINES_MAX = 200
 EXECUTIONS_MAX = 10_000
 
-pytest.importorskip("vfuzz.targets.ring._core")
+need("vfuzz.targets.ring._core")
 
 
 def test_it_is_under_200_lines():
@@ -156,11 +157,10 @@ def test_any_bytes_are_clean_and_give_the_same_trace_again(data):
 
 
 def test_the_canary_is_found():
-    pytest.importorskip("atheris")
+    need("atheris")
     from vfuzz.engine.measure import measure
 
-    if not RING.core.build_info()["instrumented"]:
-        pytest.skip("a build without coverage counters cannot fuzz")
+    assert RING.core.build_info()["instrumented"], "a build without coverage counters cannot fuzz"
     (row,) = measure(RING, [RING.quirk("CANARY")], runs=EXECUTIONS_MAX, seeds=5, jobs=1)
     assert len(row.found) == 5
     assert {trial.signature for trial in row.found} == {OVERFILLED}

@@ -11,54 +11,12 @@ do, however broken the driver.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import vfuzz
+from tests.targets.cases import NOTHING, Case, program, script
 
 Ref = vfuzz.target("virtio-net-rx").core.Ref
 OLD, NEW = "linux-6.1", "linux-6.12"
 
-
-@dataclass(frozen=True)
-class Case:
-    """check: id of the check that must fire. name: what is wrong.
-
-    program   text; steps: of the rig, behind the program if there is one
-    change    (piece of the text, what stands there in the near miss)
-    spare     (number of a step, the step in its place in the near miss)
-    """
-
-    check: str
-    name: str
-    program: str = ""
-    change: tuple[str, str] | None = None
-    quirk: str = ""
-    era: str = NEW
-    steps: tuple[tuple, ...] = ()
-    spare: tuple[int, tuple] | None = None
-    options: dict[str, bool] = field(default_factory=dict)
-
-    @property
-    def label(self) -> str:
-        return f"{self.check}: {self.name}"
-
-
-def program(check: str, name: str, text: str, old: str, new: str, **more: str) -> Case:
-    """A program that fires `check`; with `new` for `old` in its text it does not."""
-    return Case(check, name, text, (old, new), **more)
-
-
-def script(check: str, name: str, *steps: tuple, spare: tuple, behind: str = "", **more) -> Case:
-    """Rig steps that fire `check`; `spare` (number, step...) is the step that makes the near
-    miss. behind: a program that runs first."""
-    number, *step = spare
-    options = {key: more.pop(key) for key in ("dma", "swiotlb") if key in more}
-    return Case(
-        check, name, behind, steps=steps, spare=(number, tuple(step)), options=options, **more
-    )
-
-
-NOTHING = ("next_op",)
 
 # ---- programs: the ways in which buffers are posted, and a packet or two -------------------------
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 import pytest
 
 import vfuzz
+from tests.needs import need
 
-pytest.importorskip("vfuzz.targets.virtio_net._core")
+need("vfuzz.targets.virtio_net._core")
 
 
 @pytest.fixture(scope="session")

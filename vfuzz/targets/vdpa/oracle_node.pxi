@@ -310,11 +310,12 @@ cdef void judge_vring_addr(const IoctlArg* arg, int ret) noexcept nogil:
 cdef void judge_vring_base(const IoctlArg* arg, int ret) noexcept nogil:
     """V35: a position of this kind of ring. V43: not while it is in use."""
     # the device may have forgotten in a reset that its rings are packed
-    cdef bint first = (arg.num == 0x80008000 if JN.features & bit(VIRTIO_F_RING_PACKED) else
-                       arg.num & 0xffff == 0)
+    cdef bint first = (arg.num & 0xffff) == 0
     cdef int expected = queue_errno(arg)
     cdef site_t site = b"judge_vring_base:queue"
     cdef int check = CHECK_V48
+    if JN.features & bit(VIRTIO_F_RING_PACKED):
+        first = arg.num == <uint32_t>0x80008000
     if expected == 0 and not JN.packed and arg.num > 0xffff:
         expected, check, site = -EINVAL, CHECK_V35, b"judge_vring_base:range"
     elif expected == 0 and is_running() and not JN.suspended:

@@ -105,6 +105,11 @@ cdef int64_t rig_pfn(const int64_t* a) noexcept nogil:
     return pfn_to_page(<uint64_t>a[0], X_SITE)
 
 
+cdef int64_t rig_map_file_put(const int64_t* a) noexcept nogil:
+    map_file_put(<int>a[0], X_SITE)
+    return 0
+
+
 # ---- locks and objects ----
 
 cdef int64_t rig_lock(const int64_t* a) noexcept nogil:
@@ -154,6 +159,10 @@ cdef int64_t rig_space(const int64_t* a) noexcept nogil:
     return asid_to_as(<uint32_t>a[0])
 
 
+cdef int64_t rig_space_alloc(const int64_t* a) noexcept nogil:
+    return vhost_vdpa_alloc_as(<uint32_t>a[0])
+
+
 cdef int64_t rig_space_map(const int64_t* a) noexcept nogil:
     """The mapping of a space that overlaps [start, last], 0 if none."""
     cdef int place = tree_first(&A_as[a[0]].iotlb, 0, <uint64_t>a[1], <uint64_t>a[2])
@@ -197,16 +206,16 @@ cdef int64_t rig_judge_handler(const int64_t* a) noexcept nogil:
 
 
 cdef int64_t rig_judge_message(const int64_t* a) noexcept nogil:
-    """A message of the type a[0] to the address space a[1], and write() returns a[3]; `pushes`
-    of its table are made meanwhile."""
+    """What the judge says of a message for `size` bytes at address 0 if write() returns `ret`, and
+    the table was pushed so often meanwhile."""
     cdef VhostIotlbMsg msg
     memset(&msg, 0, sizeof(msg))
     msg.type = <uint8_t>a[0]
-    msg.size = PAGE_SIZE
+    msg.size = <uint64_t>a[3]
     judge_begin_op()
-    judge_message_begin(SIZEOF_VHOST_MSG, VHOST_IOTLB_MSG_V2, <uint32_t>a[1], &msg)
-    J.pushes = <int>a[2]
-    judge_message_end(&msg, <int>a[3])
+    judge_message_begin(<uint32_t>a[2], VHOST_IOTLB_MSG_V2, <uint32_t>a[1], &msg)
+    J.pushes = <int>a[4]
+    judge_message_end(&msg, <int>a[5])
     return 0
 
 
@@ -267,6 +276,8 @@ cdef void _rig_add_memory():
     _rig_add("dirty frame", rig_dirty)
     _rig_add("live frame -> is it there", rig_live)
     _rig_add("pfn pfn -> frame", rig_pfn)
+    _rig_add("map_file_put record", rig_map_file_put)
+    _rig_field("file.refs", &M.refs[MAP_FILE_VHOST][0], sizeof(int), FILES, sizeof(int))
     _rig_field("mm.pinned_vm", &mm.pinned_vm, sizeof(mm.pinned_vm))
     _rig_field("mm.pins", &mm.pins, sizeof(mm.pins))
     _rig_field("mm.n_frames", &mm.n_frames, sizeof(mm.n_frames))
@@ -286,6 +297,7 @@ cdef void _rig_add_device():
     _rig_add("check_obj object", rig_check_obj)
     _rig_add("message type asid iova size uaddr perm -> 72 or -errno", rig_message)
     _rig_add("space asid -> space, 0 if there is none", rig_space)
+    _rig_add("space_alloc asid -> space, 0 if it cannot be", rig_space_alloc)
     _rig_add("space_map space start last -> map", rig_space_map)
     _rig_add("device_map device start last -> map", rig_device_map)
     _rig_add("set_map asid -> 0 or -errno", rig_set_map)
@@ -294,8 +306,10 @@ cdef void _rig_add_device():
     _rig_field("space.id", &A_as[0].id, 4, AS_MAX, sizeof(VhostVdpaAs))
     _rig_field("space.live", &A_as[0].live, 1, AS_MAX, sizeof(VhostVdpaAs))
     _rig_field("space.nmaps", &A_as[0].iotlb.nmaps, 4, AS_MAX, sizeof(VhostVdpaAs))
+    _rig_field("space.dirty", &A_as[0].iotlb.dirty, 1, AS_MAX, sizeof(VhostVdpaAs))
     _rig_field("device.nmaps", &vdpasim_iommu[0].nmaps, 4, NAS_MAX, sizeof(Iotlb))
     _rig_field("device.dirty", &vdpasim_iommu[0].dirty, 1, NAS_MAX, sizeof(Iotlb))
+    _rig_field("device.mm_bound", &vdpasim.mm_bound, sizeof(int))
     _rig_field("v.in_batch", &v.in_batch, 1)
     _rig_field("v.batch_asid", &v.batch_asid, 4)
     _rig_field("v.mm", &v.mm, sizeof(v.mm))
@@ -305,7 +319,7 @@ cdef void _rig_add_judge():
     _rig_add("judge_begin_op", rig_judge_begin_op)
     _rig_add("judge_push asid asid -> pushes", rig_judge_push)
     _rig_add("judge_handler ret", rig_judge_handler)
-    _rig_add("judge_message type asid pushes ret", rig_judge_message)
+    _rig_add("judge_message type asid length size pushes ret", rig_judge_message)
     _rig_add("judge_open ret", rig_judge_open)
     _rig_add("judge_owner ret", rig_judge_owner)
     _rig_add("judge_backend_features bits bits ret", rig_judge_backend_features)
@@ -329,8 +343,8 @@ _RIG_CONSTANTS.update({
 _RIG_LIMITS.update({
     "device": NAS_MAX, "file": FILES, "frame": FRAMES_MAX, "kind": 2, "lifetime": N_LIFETIMES,
     "map": MAPS_MAX, "npages": 1024, "object": OBJS_MAX, "pattern": 4, "pgoff": 1024,
-    "pins": RIG_PINS_MAX, "place": TABLE_MAX, "space": AS_MAX, "table": RIG_TABLES,
-    "upage": UAREA_PAGES,
+    "pins": RIG_PINS_MAX, "place": TABLE_MAX, "record": MAP_FILES_MAX, "space": AS_MAX,
+    "table": RIG_TABLES, "upage": UAREA_PAGES,
 })
 
 

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""For each way in which a check of vdpa can fail: what makes it, and what almost does.
+
+Cases are explained in tests/targets/cases.py. Programs are preferred, with the quirk that brings
+the bug back or as the kernel still is; the rig is for what no program can do, however broken the
+model: then the case says what the judge would see.
+"""
+
+from __future__ import annotations
+
+from tests.targets.cases import NOTHING, Case, program, script
+from tests.targets.vdpa.world import PFN_BASE, TARGET
+
+Ref = TARGET.core.Ref
+OLD = "linux-6.1"
+
+NODE = "boot()\nopen()\n"
+OWNER = "open()\nset_owner()\nset_backend_features()\n"
+READY = "boot()\n" + OWNER
+BATCH = READY + "batch_begin()\n"
+MAPPED = READY + "update()\n"
+TWO_RUNS = "boot(memory=scattered)\n" + OWNER
+DMA = "boot(parent=sim_dma)\n" + OWNER
+FILES = "boot(memory=shared, use_va=1)\n" + OWNER
+
+ENOMEM, EFAULT, EBUSY, EINVAL, EOPNOTSUPP = -12, -14, -16, -22, -95
+ACCEPTED = 72
+AFTER = ("after_op",)
+
+# fmt: off
+PROGRAMS = [
+    program("V2", "everything in one mapping", "boot(sim_entries=two)\nopen()\n",
+            "sim_entries=two", "sim_entries=one", quirk="A41"),
+    program("V4", "a second mapping in a table for one",
+            "boot(entries=one)\n" + OWNER + "update()\nupdate(page=1)\n",
+            "entries=one", "entries=two"),
+    program("V4", "a second mapping in a table for one, long ago",
+            "boot(entries=one)\n" + OWNER + "update()\nupdate(page=1)\n",
+            "entries=one", "entries=two", quirk="A44", era=OLD),
+    program("V4", "a third mapping in a device's table for two", "boot(sim_entries=two)\n" + OWNER
+            + "update()\nupdate(page=1)\nupdate(page=2)\n", "two", "three"),
+    program("V4", "a third mapping that is told to a device with room for two",
+            "boot(sim_entries=two, parent=sim_dma)\n" + OWNER
+            + "update()\nupdate(page=1)\nupdate(page=2)\n", "two", "three"),
+    program("V6", "an UPDATE of address 0 undoes a length of 0",
+            FILES + "update(page=1)\nupdate(upage=64)\n", "upage=64", "page=9, upage=64"),
+    program("V7", "page 0 is outside of the range", "boot(range=window)\n" + OWNER + "update()\n",
+            "update()", "update(page=1)", quirk="A29"),
+    program("V8", "two pages at the end of the space",
+            TWO_RUNS + "update(off=4095, at=top, npages=2)\n", "npages=2", "npages=1",
+            quirk="A28"),
+    program("V8", "an INVALIDATE of no bytes inside of a mapping",
+            READY + "update(npages=2)\ninvalidate(page=1, span=zero)\n", "page=1", "page=2"),
+    program("V9", "charged, and not given back", READY + "update() fail(map, 2)\n",
+            "fail(map, 2)", "fail(map, 1)", quirk="A33"),
+    program("V10", "one of two pages is there", READY + "update(npages=2, upage=63)\n",
+            "upage=63", "upage=62", quirk="A30"),
+    program("V10", "the second of two runs is not mapped",
+            TWO_RUNS + "update(npages=2) fail(map, 3)\n", "(map, 3)", "(map, 2)"),
+    program("V10", "a mapping that is removed keeps a page", MAPPED + "invalidate()\n",
+            "update()", "update(span=zero)", quirk="CANARY"),
+    program("V12", "4 GiB and a page", READY + "update(span=over_4g)\n", "over_4g", "plain",
+            quirk="A27"),
+    program("V15", "the third of two spaces", READY + "batch_begin(asid=2)\n", "asid=2", "asid=1",
+            quirk="A06"),
+    program("V15", "gone with its last mapping", MAPPED + "invalidate()\n", "invalidate()",
+            "invalidate(page=1)", quirk="A16"),
+    program("V16", "features of a queue before there are queues", "boot(sim_entries=two)\nopen()\n",
+            "two", "one", quirk="A19"),
+    program("V18", "space 0 outlives the close", READY + "update(asid=0)\nclose()\n", "asid=0",
+            "asid=1", quirk="A01"),
+    program("V18", "the second table of a device that is gone", "boot(nas=2)\nopen()\n",
+            "nas=2", "nas=1", quirk="A52"),
+    program("V19", "65536 is 0 in 16 bits", READY + "update(asid=65536)\n", "65536", "65538",
+            quirk="A03"),
+    program("V20", "the space of the batch is freed", BATCH + "invalidate()\n", "invalidate()",
+            "update()", quirk="A02"),
+    program("V22", "the device unmaps half of a mapping",
+            DMA + "update(npages=2)\ninvalidate(npages=1)\n", "invalidate(npages=1)",
+            "invalidate(npages=2)", quirk="A15"),
+    program("V22", "a removal that the device refuses", MAPPED + "invalidate() fail(map, 1)\n",
+            "(map, 1)", "(map, 2)"),
+    program("V29", "a file that begins behind a gap",
+            "boot(memory=none, use_va=1)\nmmap(upage=1, kind=shared)\n" + OWNER
+            + "update(npages=2)\n", "upage=1", "upage=0"),
+    program("V44", "a table without its lock", READY + "update()\n", "update()", "task()",
+            quirk="A35"),
+    program("V44", "the mutex is still held", READY + "invalidate()\n", "invalidate()",
+            "batch_begin()", quirk="A07"),
+    program("V46", "a page list for no pages", READY + "update(span=all)\n", "all", "zero",
+            quirk="A31"),
+    program("V47", "mappings that were to persist",
+            "boot()\nopen()\nset_owner()\nset_backend_features(bits=IOTLB_PERSIST)\nupdate()\n"
+            "set_status()\n", "IOTLB_PERSIST", "IOTLB_ASID", quirk="A18"),
+    program("V48", "a number of pages for an errno", READY + "update() fail(map, 2)\n", "(map, 2)",
+            "(map, 1)", quirk="A32"),
+    program("V48", "busy with nobody", "boot()\nopen() fail(alloc, 1)\nopen()\n", "(alloc, 1)",
+            "(alloc, 2)", quirk="A34"),
+    program("V48", "a batch without a size is refused", READY + "batch_begin()\n", "batch_begin()",
+            "batch_begin(npages=1)", quirk="A42"),
+]
+
+# ---- the rig: tables -----------------------------------------------------------------------------
+
+LOW, HIGH = ("iotlb_add", 0, 0, 9), ("iotlb_add", 0, 20, 29)
+JUDGE_TABLE = ("judge_table", 0, 0)
+
+TABLES = [
+    script("V1", "one byte in two mappings", LOW, ("iotlb_add", 0, 9, 9), JUDGE_TABLE,
+           spare=(1, "iotlb_add", 0, 10, 10)),
+    script("V2", "size of one byte less", LOW, ("poke", "map.size", 9, 1), JUDGE_TABLE,
+           spare=(1, "poke", "map.size", 10, 1)),
+    script("V3", "out of order", ("iotlb_add", 0, 5, 5), ("iotlb_add", 0, 20, 20),
+           ("poke", "map.start", 25, 1), ("poke", "map.last", 25, 1), JUDGE_TABLE,
+           spare=(1, "iotlb_add", 0, 30, 30)),
+    script("V3", "two mappings are counted, one is there", LOW, ("poke", "table.nmaps", 2),
+           JUDGE_TABLE, spare=(1, "poke", "table.nmaps", 1)),
+    script("V4", "two mappings in a table for one", LOW, HIGH, ("poke", "table.limit", 1),
+           JUDGE_TABLE, spare=(2, "poke", "table.limit", 2)),
+    script("V16", "a mapping is removed twice", LOW, ("iotlb_free", 0, 1), ("iotlb_free", 0, 1),
+           spare=(2, *NOTHING)),
+]
+
+# ---- the rig: pages, locks, objects --------------------------------------------------------------
+
+ONE_PAGE = ("mm_map", 0, 1, "ANON")
+PIN = ("pin", 0, 1, 0)
+
+PARTS = [
+    script("V10", "unpinned twice", ONE_PAGE, PIN, ("unpin", 0), ("unpin", 0), spare=(3, *NOTHING)),
+    script("V11", "the pfn behind the process' memory", ONE_PAGE, ("pfn", PFN_BASE + 2),
+           spare=(1, "pfn", PFN_BASE)),
+    script("V14", "unpinned clean", ONE_PAGE, PIN, ("poke", "frame.wo", 1, 0), ("unpin", 0),
+           spare=(2, "poke", "frame.wo", 0, 0)),
+    script("V14", "dirty, but nobody could write it", ONE_PAGE, ("poke", "frame.wo", 0, 0),
+           ("dirty", 0), spare=(1, "poke", "frame.wo", 1, 0)),
+    script("V16", "an object is freed twice", ("kmalloc", "O_CALL"), ("kfree", 1), ("kfree", 1),
+           spare=(2, *NOTHING)),
+    script("V16", "a file record is released twice", ("map_file_put", 1), ("map_file_put", 1),
+           spare=(1, *NOTHING), behind=FILES + "update()\n"),
+    script("V32", "a step too many", ("steps", 20_001), spare=(0, "steps", 20_000)),
+    script("V44", "a lock is taken twice", ("lock", "L_DEV"), ("lock", "L_DEV"),
+           spare=(1, "lock", "L_SIM")),
+    script("V44", "another lock is released", ("lock", "L_DEV"), ("unlock", "L_SIM"),
+           spare=(1, "unlock", "L_DEV")),
+    script("V44", "another lock is held", ("lock", "L_SIM"), ("held", "L_DEV"),
+           spare=(0, "lock", "L_DEV")),
+    Case("V48", "set_map() of a parent without", DMA, ("sim_dma", "sim"), steps=(("set_map", 0),)),
+    Case("V48", "dma_map() of a parent without", "boot(parent=sim)\n" + OWNER, ("=sim", "=sim_dma"),
+         steps=(("dma_map", 0, 4096, 4096, 4096, 3),)),
+    Case("V48", "dma_unmap() of a parent without", "boot(parent=sim)\n" + OWNER,
+         ("=sim", "=sim_dma"), steps=(("dma_unmap", 0, 4096, 4096),)),
+]
+
+
+# ---- the judge: what it says of a message --------------------------------------------------------
+
+
+def said(check: str, name: str, behind: str, fires: tuple, spares: tuple) -> Case:
+    """A message as judge_message takes it: type, address space, length, size, pushes, result."""
+    return script(check, name, ("judge_message", *fires), spare=(0, "judge_message", *spares),
+                  behind=behind)
+
+
+MESSAGES = [
+    said("V1", "an overlap is accepted", MAPPED, ("UPDATE", 0, 72, 4096, 1, ACCEPTED),
+         ("UPDATE", 0, 72, 4096, 0, EFAULT)),
+    said("V11", "pages that are not there are accepted", READY,
+         ("UPDATE", 0, 72, 4096, 1, ACCEPTED), ("UPDATE", 0, 72, 4096, 0, EFAULT)),
+    said("V11", "addresses that are nobody's are accepted", "boot(memory=none, use_va=1)\n" + OWNER,
+         ("UPDATE", 0, 72, 4096, 1, ACCEPTED), ("UPDATE", 0, 72, 4096, 0, EFAULT)),
+    said("V12", "no page may be locked, one is", "boot(memlock=zero)\n" + OWNER,
+         ("UPDATE", 0, 72, 4096, 1, ACCEPTED), ("UPDATE", 0, 72, 4096, 0, EFAULT)),
+    said("V21", "a push in a batch", BATCH, ("INVALIDATE", 0, 72, 4096, 1, ACCEPTED),
+         ("INVALIDATE", 0, 72, 4096, 0, ACCEPTED)),
+    said("V21", "two pushes for one batch", BATCH, ("BATCH_END", 0, 72, 0, 2, ACCEPTED),
+         ("BATCH_END", 0, 72, 0, 1, ACCEPTED)),
+    said("V21", "no push for a batch", BATCH, ("BATCH_END", 0, 72, 0, 0, ACCEPTED),
+         ("BATCH_END", 0, 72, 0, 1, ACCEPTED)),
+    said("V22", "a removal that is not pushed", MAPPED, ("INVALIDATE", 0, 72, 4096, 0, ACCEPTED),
+         ("INVALIDATE", 0, 72, 4096, 1, ACCEPTED)),
+    said("V24", "another space than the batch's", BATCH, ("UPDATE", 1, 72, 4096, 0, ACCEPTED),
+         ("UPDATE", 1, 72, 4096, 0, EFAULT)),
+    said("V48", "71 of 72 bytes", READY, ("BATCH_BEGIN", 0, 72, 0, 0, 71),
+         ("BATCH_BEGIN", 0, 72, 0, 0, ACCEPTED)),
+    said("V48", "a handler's own errno", READY, ("INVALIDATE", 0, 72, 4096, 0, EINVAL),
+         ("INVALIDATE", 0, 72, 4096, 0, EFAULT)),
+    said("V48", "refused for nothing", READY, ("BATCH_BEGIN", 0, 72, 0, 0, EFAULT),
+         ("BATCH_BEGIN", 0, 72, 0, 0, ACCEPTED)),
+    said("V48", "39 bytes are a message", READY, ("BATCH_BEGIN", 0, 39, 0, 0, ACCEPTED),
+         ("BATCH_BEGIN", 0, 39, 0, 0, EINVAL)),
+    said("V48", "no bytes are mapped", READY, ("UPDATE", 0, 72, 0, 0, ACCEPTED),
+         ("UPDATE", 0, 72, 0, 0, EINVAL)),
+    said("V48", "nobody's message", NODE, ("BATCH_BEGIN", 0, 72, 0, 0, ACCEPTED),
+         ("BATCH_BEGIN", 0, 72, 0, 0, EFAULT)),
+    said("V48", "removal from a space that is not there", READY,
+         ("INVALIDATE", 0, 72, 4096, 1, ACCEPTED), ("INVALIDATE", 0, 72, 4096, 0, EFAULT)),
+    said("V48", "a message that no process sends", MAPPED, (4, 0, 72, 0, 0, ACCEPTED),
+         (4, 0, 72, 0, 0, EFAULT)),
+    script("V48", "a handler that returns 1", ("judge_handler", 1), spare=(0, "judge_handler", 0)),
+    script("V17", "a push of another space", ("judge_push", 1, 0), spare=(0, "judge_push", 0, 0),
+           behind=READY),
+]
+
+
+# ---- the judge: after an op, at open and close ---------------------------------------------------
+
+#: The mapping of address 0 in space 0, and in its table in the device; and that it was looked at.
+IN_SPACE = (("space", 0), ("space_map", Ref(0)))
+IN_DEVICE = (("device_map", 0),)
+
+
+def changed(check: str, name: str, behind: str, where: tuple, *between: tuple) -> Case:
+    """The mapping that `where` finds loses a right that the message gave it."""
+    n = len(where)
+    dirty = ("poke", "space.dirty", 1, Ref(0)) if n > 1 else ("poke", "device.dirty", 1, 0)
+    return script(check, name, *where, ("poke", "map.perm", 1, Ref(n - 1)), *between, dirty, AFTER,
+                  spare=(n, "poke", "map.perm", 3, Ref(n - 1)), behind=behind)
+
+
+def poked(check: str, name: str, behind: str, field: tuple, bad: int, good: int,
+          *then: tuple) -> Case:
+    name_of, *where = field
+    return script(check, name, ("poke", name_of, bad, *where), *then, behind=behind,
+                  spare=(0, "poke", name_of, good, *where))
+
+
+CLOSE = ("judge_close",)
+
+STATES = [
+    changed("V29", "a mapping with other rights", MAPPED, IN_SPACE),
+    changed("V17", "a mapping of a space that nobody named", MAPPED, IN_SPACE, ("judge_begin_op",)),
+    changed("V6", "a mapping that a refused message changed", MAPPED + "update()\n", IN_SPACE),
+    changed("V22", "the device's table of this space", MAPPED, IN_DEVICE),
+    changed("V17", "the device's table of another space", MAPPED + "update(asid=1)\n", IN_DEVICE),
+    script("V15", "a space that nobody asked for", ("space_alloc", 0), AFTER, spare=(0, "space", 0),
+           behind=READY),
+    script("V15", "a space that nobody can name", ("space_alloc", 2), AFTER, spare=(0, "space", 2),
+           behind=READY, quirk="A06"),
+    script("V16", "a space that was freed", ("poke", "space.live", 0, 1), ("space", 0),
+           spare=(0, "poke", "space.live", 1, 1), behind=MAPPED),
+    script("V16", "a batch ends whose space was freed", ("message", "INVALIDATE", 0, 0, 4096),
+           ("message", "BATCH_END", 0), spare=(0, "message", "BATCH_BEGIN", 0), behind=BATCH,
+           quirk="A02"),
+    poked("V12", "pinned_vm is negative", READY, ("mm.pinned_vm",), -1, 0, AFTER),
+    poked("V9", "a page that nobody pinned is charged", READY, ("mm.pinned_vm",), 1, 0, AFTER),
+    poked("V13", "a file with a reference too many", FILES + "update()\n", ("file.refs", 0), 2, 1,
+          AFTER),
+    poked("V18", "addresses of a process after the close", "boot(use_va=1)\n",
+          ("device.mm_bound",), 1, 0, CLOSE),
+    poked("V20", "a batch that nobody began", READY, ("v.in_batch",), 1, 0, AFTER),
+    poked("V23", "a batch at open", "boot()\n", ("v.in_batch",), 1, 0, ("judge_open", 0)),
+    poked("V18", "an owner after the close", "boot()\n", ("v.mm",), 1, 0, CLOSE),
+    script("V18", "an object of the opener after the close", ("kmalloc", "O_OPEN"), CLOSE,
+           spare=(0, "kmalloc", "O_DEVICE"), behind="boot()\n"),
+    script("V48", "opened twice", ("judge_open", 0), spare=(0, "judge_open", EBUSY), behind=NODE),
+    script("V48", "an open that fails for nothing", ("judge_open", ENOMEM),
+           spare=(0, "judge_open", 0), behind="boot()\n"),
+    script("V48", "a second owner", ("judge_owner", EBUSY), spare=(0, "judge_owner", 0),
+           behind=NODE),
+    script("V48", "backend features that are not on offer", ("judge_backend_features", 6, 2, 0),
+           spare=(0, "judge_backend_features", 2, 2, 0), behind=NODE),
+    script("V48", "backend features are refused for nothing",
+           ("judge_backend_features", 2, 2, EOPNOTSUPP),
+           spare=(0, "judge_backend_features", 2, 2, 0), behind=NODE),
+]
+# fmt: on
+
+CASES = [*PROGRAMS, *TABLES, *PARTS, *MESSAGES, *STATES]

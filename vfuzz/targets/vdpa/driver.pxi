@@ -220,12 +220,14 @@ cdef int op_cvq(const vf_op* op) noexcept nogil:
     if r:
         return r
     p.n = 0
+    if ack == CVQ_ACK_FIRST:
+        cut(&p, at + 2 + len, 1, 1, VRING_DESC_F_WRITE)
     cut(&p, at, 2 + (len >> 1 if op.arg[CVQ_GAP] else len), op.arg[CVQ_PIECES], 0)
     if op.arg[CVQ_GAP]:
         cut(&p, <uint64_t>UAREA_PAGES << PAGE_SHIFT, len - (len >> 1), 1, 0)
     if ack == CVQ_ACK_UNMAPPED:
         cut(&p, <uint64_t>UAREA_PAGES << PAGE_SHIFT, 1, 1, VRING_DESC_F_WRITE)
-    elif ack != CVQ_ACK_NONE:
+    elif ack == CVQ_ACK_BYTE or ack == CVQ_ACK_EMPTY:
         cut(&p, at + 2 + len, ack == CVQ_ACK_BYTE, 1, VRING_DESC_F_WRITE)
     r = offer(VQ_CTRL, &p, op.arg[CVQ_INDIRECT] != 0)
     if r == 0:
@@ -287,7 +289,9 @@ cdef int bring_up_call(int kind, uint32_t a, uint32_t b, uint32_t c) noexcept no
 
 
 cdef int bring_up_map(uint32_t asid) noexcept nogil:
-    """Pages 0 to 31 of the area at IOVA 0; nothing to do in a space that has mappings."""
+    """Pages 0 to 31 of the area at IOVA 0; nothing to do in a space that has mappings.
+
+    With user addresses an UPDATE of memory that is no file succeeds, and maps nothing."""
     cdef vf_op op
     cdef int r
     if asid < vdpa.nas and J_as[asid].n:
@@ -300,7 +304,7 @@ cdef int bring_up_map(uint32_t asid) noexcept nogil:
     r = op_node(&op)
     judge_after_op()
     judge_begin_op()
-    return r
+    return r if r < 0 or J_as[asid].n else -EFAULT
 
 
 cdef int bring_up_queue(uint32_t q, const vf_op* up) noexcept nogil:

@@ -315,7 +315,7 @@ RING_OPS = (
             doc="bytes behind class and command"),
         Arg("mac", "int", 0, 255, doc="first byte of an address; the others follow from it"),
         Arg("gap", "bool", doc="the second half of the data is not mapped"),
-        Arg("ack", "enum", names=("byte", "none", "empty", "unmapped")),
+        Arg("ack", "enum", names=("byte", "none", "empty", "unmapped", "first")),
         _pieces(), _indirect(), _then(),
     ), "the guest gives a command", weight=10),
     Op("desc", (

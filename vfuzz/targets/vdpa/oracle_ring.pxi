@@ -46,8 +46,8 @@ cdef struct JudgeRing:
     uint8_t[SIM_BUFFER] packet
     int64_t packet_len
     uint8_t push_failed
+    uint8_t short_copy          # the running access did not get all of the process' bytes
     uint32_t ring_fetches       # of the chain that is walked: descriptors of the ring's own table
-    uint64_t next_addr          # where the running access goes on
     int hint                    # the mapping that was looked up last
 
 cdef JudgeRing JR
@@ -269,6 +269,12 @@ cdef void judge_fragment(const Vringh* vrh, uint64_t addr, uint64_t pa, uint64_t
                   <int64_t>(s.addr + (addr - s.start)))
 
 
+cdef inline void judge_user_access(uint32_t done, uint32_t asked) noexcept nogil:
+    """Bytes of the process were copied, or not all of them."""
+    if unlikely(done != asked):
+        JR.short_copy = True
+
+
 cdef void judge_copy(const Vringh* vrh, uint64_t addr, uint64_t len, bint write,
                      bint done) noexcept nogil:
     """An access was made, or refused. V28, V30: it was allowed; V29: what is allowed is done."""
@@ -277,6 +283,9 @@ cdef void judge_copy(const Vringh* vrh, uint64_t addr, uint64_t len, bint write,
     if q < 0:
         return
     span = judge_span(q, addr, len, write)
+    if JR.short_copy and span == SPAN_OK:
+        span = SPAN_HOLE
+    JR.short_copy = False
     if likely(done == (span == SPAN_OK)):
         return
     if not done:
@@ -308,6 +317,7 @@ cdef void judge_putu16(const Vringh* vrh, uint64_t addr, uint16_t val, bint done
         violation(CHECK_V35, b"judge_putu16:index", b"queue", q,
                   b"the used index of queue %lld becomes %lld after %lld", q, val,
                   JR.q[q].last_used)
+    JR.short_copy = False
     span = judge_span(q, addr, 2, True)
     if done and span == SPAN_PERMISSION:
         violation(CHECK_V30, b"putu16_iotlb:read_only", b"queue", q,
@@ -646,6 +656,7 @@ cdef void judge_run_begin() noexcept nogil:
         violation(CHECK_V38, b"judge_run:suspended", b"device", 0,
                   b"a device works on its queues that was suspended", 0, 0, 0)
     JR.push_failed = False
+    JR.short_copy = False
     for i in range(NVQS_MAX):
         JR.q[i].taken = 0
 
@@ -682,7 +693,7 @@ cdef void judge_ring(int q) noexcept nogil:
                      or vq.vring.vring.avail != b.ring.avail
                      or vq.vring.vring.used != b.ring.used)):
         violation(CHECK_V43, b"judge_ring:geometry", b"queue", q,
-                  b"the ring of queue %lld has %lld entries, not the %lld with which it was enabled",
+                  b"the ring of queue %lld has %lld entries, was enabled with %lld",
                   q, vq.vring.vring.num, b.ring.num)
     if unlikely(vq.vring.last_avail_idx != b.last_avail):
         violation(CHECK_V35, b"judge_ring:available", b"queue", q,

@@ -278,7 +278,7 @@ cdef void phys_access(uint64_t pa, uint32_t n, uint8_t* buf, bint write,
 cdef uint32_t user_access(uint64_t uaddr, uint32_t n, uint8_t* buf, bint write) noexcept nogil:
     """copy_from_user(), copy_to_user() in the owner's memory: bytes done, fewer at a hole or where
     writing is not allowed. A fault site (add): half."""
-    cdef uint32_t done = 0, off, part
+    cdef uint32_t done = 0, off, part, asked = n
     cdef const Upage* u
     if fault(FAULT_ADD, b"user_access:copy"):
         n >>= 1
@@ -290,4 +290,5 @@ cdef uint32_t user_access(uint64_t uaddr, uint32_t n, uint8_t* buf, bint write) 
         part = min(n - done, PAGE_SIZE - off)
         frame_copy(u.frame - 1, off, part, buf + done, write)
         done += part
+    judge_user_access(done, asked)
     return done

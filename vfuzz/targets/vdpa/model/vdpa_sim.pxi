@@ -117,7 +117,8 @@ cdef void vdpasim_do_reset(uint32_t flags) noexcept nogil:
             vhost_iotlb_reset(&vdpasim_iommu[i])
             vdpasim_identity(i)
     # 9588e7fc511f: a device that was reset used to run
-    vdpasim.running = False
+    # 9588e7fc511f: a device that was reset used to run
+    vdpasim.running = quirk(QUIRK_A56)
     unlock(L_IOMMU, b"vdpasim_do_reset:unlock")
     vdpasim.features = 0
     vdpasim.status = 0

@@ -58,7 +58,7 @@ cdef int iotlb_translate(const Vringh* vrh, uint64_t addr, uint64_t len, uint64_
 cdef int64_t copy_iotlb(const Vringh* vrh, uint8_t* buf, uint64_t addr, uint64_t len, bint write,
                         site_t site) noexcept nogil:
     """copy_from_iotlb(), copy_to_iotlb(): len, or the first error; what was copied before stays."""
-    cdef Fragment vec[IOTLB_IOV_STRIDE]
+    cdef Fragment[IOTLB_IOV_STRIDE] vec
     cdef uint64_t total = 0, translated = 0
     cdef int ret, i
     cdef uint32_t done = 0, part
@@ -66,8 +66,7 @@ cdef int64_t copy_iotlb(const Vringh* vrh, uint8_t* buf, uint64_t addr, uint64_t
         step(R_run_site)
         ret = iotlb_translate(vrh, addr, len - total, &translated, vec, IOTLB_IOV_STRIDE,
                               VHOST_ACCESS_WO if write else VHOST_ACCESS_RO)
-        # 309bba39c945: more than 16 fragments were an error
-        if ret == -ENOBUFS and not quirk(QUIRK_A49):
+        if ret == -ENOBUFS:
             ret = IOTLB_IOV_STRIDE
         elif ret < 0:
             return ret
@@ -99,38 +98,46 @@ cdef int access_iotlb(const Vringh* vrh, uint8_t* buf, uint64_t addr, uint64_t l
 
 
 cdef int getu16_iotlb(const Vringh* vrh, uint16_t* val, uint64_t addr) noexcept nogil:
-    cdef Fragment vec[1]
+    cdef uint8_t[2] raw
+    cdef int ret = get_raw16(vrh, raw, addr)
+    judge_copy(vrh, addr, 2, False, ret == 0)
+    val[0] = <uint16_t>(raw[0] | raw[1] << 8)
+    return ret
+
+
+cdef int get_raw16(const Vringh* vrh, uint8_t* raw, uint64_t addr) noexcept nogil:
+    cdef Fragment[1] vec
     cdef uint64_t translated = 0
-    cdef uint8_t raw[2]
     cdef int ret = iotlb_translate(vrh, addr, 2, &translated, vec, 1, VHOST_ACCESS_RO)
-    judge_copy(vrh, addr, 2, False, ret >= 0)
+    raw[0] = 0
+    raw[1] = 0
     if ret < 0:
         return ret
     if vrh.use_va:
-        if user_access(vec[0].addr, 2, raw, False) != 2:
-            return -EFAULT
-    else:
-        phys_access(vec[0].addr, 2, raw, False, b"getu16_iotlb:page")
-    val[0] = <uint16_t>(raw[0] | raw[1] << 8)
+        return 0 if user_access(vec[0].addr, 2, raw, False) == 2 else -EFAULT
+    phys_access(vec[0].addr, 2, raw, False, b"getu16_iotlb:page")
     return 0
 
 
 cdef int putu16_iotlb(const Vringh* vrh, uint64_t addr, uint16_t val) noexcept nogil:
     """Since "vringh: support VA with iotlb" (6.4) it asks for the right to read."""
-    cdef Fragment vec[1]
+    cdef Fragment[1] vec
     cdef uint64_t translated = 0
-    cdef uint8_t raw[2]
+    cdef uint8_t[2] raw
     cdef int ret = iotlb_translate(vrh, addr, 2, &translated, vec, 1,
                                    VHOST_ACCESS_RO if era_6_12() else VHOST_ACCESS_WO)
-    judge_putu16(vrh, addr, val, ret >= 0)
-    if ret < 0:
-        return ret
     raw[0] = <uint8_t>val
     raw[1] = <uint8_t>(val >> 8)
-    if vrh.use_va:
-        return 0 if user_access(vec[0].addr, 2, raw, True) == 2 else -EFAULT
-    phys_access(vec[0].addr, 2, raw, True, b"putu16_iotlb:page")
-    return 0
+    if ret < 0:
+        judge_putu16(vrh, addr, val, False)
+        return ret
+    ret = 0
+    if not vrh.use_va:
+        phys_access(vec[0].addr, 2, raw, True, b"putu16_iotlb:page")
+    elif user_access(vec[0].addr, 2, raw, True) != 2:
+        ret = -EFAULT
+    judge_putu16(vrh, addr, val, ret == 0)
+    return ret
 
 
 # ---- vectors ----
@@ -224,7 +231,7 @@ cdef inline void desc_parse(const uint8_t* raw, VringDesc* desc) noexcept nogil:
 
 cdef int __vringh_iov(const Vringh* vrh, uint16_t head, Kiov* riov, Kiov* wiov) noexcept nogil:
     """Walk the chain at head into riov and wiov, of which one may be NULL: 0 or -errno."""
-    cdef uint8_t raw[16]
+    cdef uint8_t[16] raw
     cdef VringDesc desc
     cdef uint64_t descs = vrh.vring.desc
     cdef uint32_t desc_max = vrh.vring.num, count = 0, indirect_count = 0, i = head
@@ -327,7 +334,7 @@ cdef int vringh_complete_iotlb(Vringh* vrh, uint16_t head, uint32_t len) noexcep
     """Write the used element, then the index: 0 or -errno."""
     cdef uint16_t used_idx = <uint16_t>(vrh.last_used_idx + vrh.completed)
     cdef uint32_t off = used_idx % vrh.vring.num
-    cdef uint8_t raw[8]
+    cdef uint8_t[8] raw
     cdef int i, err
     for i in range(4):
         raw[i] = <uint8_t>(<uint32_t>head >> (8 * i))

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,10 @@ def target(name: str) -> Target:
 def targets() -> tuple[Target, ...]:
     """All targets that come with vfuzz, by name."""
     return tuple(target(name) for name in names())
+
+
+def _with_repro() -> list[str]:
+    return [t.name for t in targets() if find_spec(f"{t.package.__name__}.repro")]
 
 
 def signature_of(check: str, site: str) -> str:
@@ -367,6 +372,32 @@ class Program:
     def encode(self) -> bytes:
         """The canonical binary form. Raises NotBuilt."""
         return _codec().encode(self.target.schema, self.data)
+
+    def to_c(
+        self,
+        era: str | None = None,
+        quirks: Iterable[str | Quirk] = (),
+        *,
+        leave_out: bool = False,
+    ) -> str:
+        """A C program that does the same on the real thing and compares what calls return with the
+        model of an era (default: the newest).
+
+        leave_out  leave out what no C program can do, instead of an error
+
+        Raises UsageError for a target without real calls, or an op that none can do.
+        """
+        try:
+            to_c = self.target._part("repro", "to_c")
+        except ModuleNotFoundError as error:
+            if error.name != f"{self.target.package.__name__}.repro":
+                raise
+            raise UsageError(
+                f"no C program can do what {self.target.name} does: the other side of it is no "
+                f"system call; that can be said for {', '.join(_with_repro())}"
+            ) from None
+        result = self.target.execute(self, era, quirks, trace=True)
+        return to_c(self, result, leave_out=leave_out)
 
     def op_text(self, index: int) -> str:
         """An op as text; -1 is the boot record, len(self) the shutdown after the last op."""

@@ -20,7 +20,7 @@ from vfuzz.errors import EXIT_CLEAN, EXIT_FAILED, EXIT_USAGE, Error, did_you_mea
 
 __all__ = ["main"]
 
-COMMANDS = ("list", "run", "replay", "fmt", "tmin", "cmin", "checks", "quirks")
+COMMANDS = ("list", "run", "replay", "fmt", "tmin", "cmin", "repro", "checks", "quirks")
 
 EXIT_INTERRUPTED = 130  # what shells make of SIGINT
 EXIT_PIPE = 141  # and of SIGPIPE

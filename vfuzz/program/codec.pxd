@@ -64,6 +64,7 @@ cdef struct vf_arg:
     uint32_t hi
     uint32_t mask                   # bits of the raw value that count
     uint32_t n                      # hi - lo + 1; 0 stands for 2**32
+    uint32_t above                  # hi - lo
     uint32_t dflt                   # the default of the text form
     const uint32_t* interesting     # NULL when there are none
 
@@ -98,7 +99,7 @@ cdef inline uint32_t vf_fit(const vf_arg* a, uint32_t raw) noexcept nogil:
     """The value that `raw` decodes to: in range it stays, else it wraps to lo + raw % n."""
     raw &= a.mask
     # One unsigned comparison for both bounds; n is 0 only when nothing can be out of range.
-    if raw - a.lo > a.hi - a.lo:
+    if raw - a.lo > a.above:
         return a.lo + raw % a.n
     return raw
 

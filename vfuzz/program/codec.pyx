@@ -40,6 +40,7 @@ cdef int _fill(vf_opdef* d, tuple args, uint32_t weight, int offset) except -1:
         a.hi = arg.hi
         a.mask = arg.mask
         a.n = arg.span & 0xFFFFFFFF
+        a.above = arg.hi - arg.lo
         a.dflt = arg.default
         offset += arg.width
         a.n_interesting = len(arg.interesting)

@@ -95,8 +95,9 @@ cdef struct Memory:
     bint exhausted              # some arena ran out in this program: failures are ours
     bint bounce                 # device writes need a sync before the CPU sees them
     int32_t cur_buf             # the buffer last looked up: reads come in runs
-    int32_t cur_extent          # the extent last looked up, 0 none, and the frame that it lies in
-    int32_t extent_frame
+    int32_t cur_extent          # the extent last looked up, 0 none
+    int32_t before_extent       # the one in front of it, 0 none
+    int32_t extent_frame        # and the frame that both lie in
 
 cdef Memory M
 cdef Frame M_frames[FRAMES_MAX]
@@ -139,7 +140,7 @@ cdef inline const char* frame_kind(int f) noexcept nogil:
 cdef inline void ev_frame(const char* what, int f, int64_t a, int64_t b,
                           site_t site) noexcept nogil:
     """ev() of a frame, whose kind is looked up only where somebody reads it."""
-    if unlikely(W.trace):
+    if unlikely(W_trace):
         ev_slow(what, frame_kind(f), f, a, b, site)
 
 
@@ -310,8 +311,8 @@ cdef inline int extent_new(uint32_t start, uint32_t end, int origin, uint32_t at
     return e
 
 
-cdef inline void extent_write(int f, uint32_t start, uint32_t end, int origin, uint32_t at,
-                              bint unsynced, site_t site) noexcept nogil:
+cdef apart_void extent_write(int f, uint32_t start, uint32_t end, int origin, uint32_t at,
+                             bint unsynced, site_t site) noexcept nogil:
     """Record that `origin` wrote its bytes from `at` on to [start, end) of frame f.
 
     What lay there before is trimmed, split or dropped.
@@ -339,7 +340,9 @@ cdef apart_void extent_overwrite(int f, uint32_t start, uint32_t end, int origin
     cdef Frame* p = &M_frames[f]
     cdef int new, prev = 0, cur, tail, next
     cdef Extent* x
-    M.cur_extent = 0
+    if M.extent_frame == f and M_extents[M.cur_extent].end > start:
+        # cut, dropped, or no longer behind the same one
+        M.cur_extent = 0
     cur = p.extents
     if p.extent_hint and M_extents[p.extent_hint].end <= start:
         cur = p.extent_hint
@@ -393,6 +396,7 @@ cdef apart_void extent_search(int f, uint32_t offset) noexcept nogil:
     if prev:
         M_frames[f].extent_hint = prev
     M.cur_extent = cur
+    M.before_extent = prev
     M.extent_frame = f
 
 
@@ -400,6 +404,9 @@ cdef inline int extent_at(int f, uint32_t offset) noexcept nogil:
     """First extent that ends after `offset`, 0 if none: covers it, or is the next one behind."""
     cdef int x = M.cur_extent
     if x and M.extent_frame == f and M_extents[x].start <= offset < M_extents[x].end:
+        # a search would leave the hint there, too
+        if M.before_extent:
+            M_frames[f].extent_hint = M.before_extent
         return x
     extent_search(f, offset)
     return M.cur_extent
@@ -449,11 +456,16 @@ cdef inline int buf_at(int f, uint32_t offset) noexcept nogil:
     return M.cur_buf
 
 
-cdef inline int buf_new(int f, uint32_t start, uint32_t end, site_t site) noexcept nogil:
+cdef int buf_new(int f, uint32_t start, uint32_t end, site_t site) noexcept nogil:
     """Carve [start, end) out of frame f for a buffer in the driver's hands; 0 when exhausted.
 
     S6: inside the frame. S9: disjoint from every other live buffer.
     """
+    return buf_carve(f, start, end, site)
+
+
+cdef always_int buf_carve(int f, uint32_t start, uint32_t end, site_t site) noexcept nogil:
+    """buf_new()."""
     cdef int b, prev, next
     cdef Frame* p = &M_frames[f]
     check_live(f, site)
@@ -635,7 +647,12 @@ cdef apart_void read_unsynced(int f, uint32_t offset, uint32_t size, site_t site
         e = M_extents[e].next
 
 
-cdef inline void check_read(uint64_t addr, uint32_t size, site_t site) noexcept nogil:
+cdef apart_void check_read(uint64_t addr, uint32_t size, site_t site) noexcept nogil:
+    """check_read_here() for those who call it in more than one place."""
+    check_read_here(addr, size, site)
+
+
+cdef always_void check_read_here(uint64_t addr, uint32_t size, site_t site) noexcept nogil:
     """CPU read of [addr, addr+size) of received data.
 
     S1 live, S7 inside what was posted, S26 not while posted and not before the sync, S33 not in
@@ -677,7 +694,7 @@ cdef void cpu_copy(uint64_t target, uint64_t source, uint32_t size, site_t site)
     cdef int x
     if size == 0:
         return
-    check_read(source, size, site)
+    check_read_here(source, size, site)
     cpu_write(target, size, site)
     x = extent_at(f, offset)
     while x and M_extents[x].start < offset + size:
@@ -735,12 +752,12 @@ cdef apart_void page_frag_renew(PageFrag* pf, site_t site) noexcept nogil:
         pf.size = PAGE_SIZE
 
 
-cdef inline int page_frag_take(PageFrag* pf, uint32_t size, site_t site) noexcept nogil:
+cdef always_int page_frag_take(PageFrag* pf, uint32_t size, site_t site) noexcept nogil:
     """Carve the next `size` bytes: one page reference for the driver, offset moves on.
 
     Returns the buffer, 0 when the arena is exhausted (an ordinary -ENOMEM).
     """
-    cdef int b = buf_new(pf.page, pf.offset, pf.offset + size, site)
+    cdef int b = buf_carve(pf.page, pf.offset, pf.offset + size, site)
     if b == 0:
         return 0
     get_live_page(pf.page, H_DRV, site)

@@ -139,7 +139,7 @@ cdef int build_skb(uint64_t head, uint32_t frag_size, site_t site) noexcept nogi
     cpu_write(head + frag_size - SHINFO_SIZE, SHINFO_SIZE, site)
     M_bufs[b].state = B_SKB
     M_bufs[b].owner = s
-    move_ref(f, H_DRV, H_SKB, site)
+    move_live_ref(f, H_DRV, H_SKB, site)
     return s
 
 
@@ -201,11 +201,11 @@ cdef void skb_frag_own(int s, int page, uint32_t offset, uint32_t size, bint tak
     check_read(addr_of(page, offset), size, site)
     b = buf_at(page, offset)
     if take_ref:
-        move_ref(page, H_DRV, H_SKB, site)
+        move_live_ref(page, H_DRV, H_SKB, site)
         M_bufs[b].state = B_SKB
         M_bufs[b].owner = s
     else:
-        put_page(page, H_DRV, site)
+        put_live_page(page, H_DRV, site)
         if size == 0:
             buf_drop(page, b, site)
         else:
@@ -253,7 +253,7 @@ cdef inline void skb_frag_unref(Skb* p, int i, site_t site) noexcept nogil:
     check_live(page, site)
     bufs_drop_range(page, p.frags[i].offset, p.frags[i].offset + max(p.frags[i].size, <uint32_t>1),
                     site)
-    put_page(page, H_SKB, site)
+    put_live_page(page, H_SKB, site)
 
 
 cdef void skb_free_head(Skb* p, site_t site) noexcept nogil:
@@ -264,7 +264,7 @@ cdef void skb_free_head(Skb* p, site_t site) noexcept nogil:
         b = buf_at(f, offset_of(p.head))
         if b:
             buf_drop(f, b, site)
-    put_page(f, H_SKB, site)
+    put_live_page(f, H_SKB, site)
 
 
 cdef void kfree_skb(int s, site_t site) noexcept nogil:
@@ -417,6 +417,20 @@ cdef inline bint pskb_may_pull(int s, uint32_t size, site_t site) noexcept nogil
 
 # ---- what an skb holds -------------------------------------------------------------------------
 
+cdef inline int piece_add(int n, int origin, uint32_t at, uint32_t size) noexcept nogil:
+    """Append `size` bytes of an origin to K_pieces, or to the last piece if they go on there."""
+    cdef Piece* last
+    if n:
+        last = &K_pieces[n - 1]
+        if last.origin == origin and (origin == 0 or last.at + last.size == at):
+            last.size += size
+            return n
+    K_pieces[n].origin = origin
+    K_pieces[n].at = at
+    K_pieces[n].size = size
+    return n + 1
+
+
 cdef int pieces_add(int n, uint64_t addr, uint32_t size, site_t site) noexcept nogil:
     """Append the origins of [addr, addr+size) to K_pieces; unwritten gaps have origin 0."""
     cdef int f = frame_of(addr)
@@ -429,6 +443,11 @@ cdef int pieces_add(int n, uint64_t addr, uint32_t size, site_t site) noexcept n
         return n
     check_read(addr, size, site)
     x = extent_at(f, offset)
+    if likely(x != 0 and M_extents[x].start <= offset and end <= M_extents[x].end
+              and n < PIECES_MAX):
+        # mostly all of it is one write
+        return piece_add(n, M_extents[x].origin, M_extents[x].at + (offset - M_extents[x].start),
+                         size)
     while offset < end and n < PIECES_MAX:
         if x == 0 or M_extents[x].start >= end:
             origin = 0
@@ -443,14 +462,7 @@ cdef int pieces_add(int n, uint64_t addr, uint32_t size, site_t site) noexcept n
             at = M_extents[x].at + (offset - M_extents[x].start)
             e = min(end, M_extents[x].end)
             x = M_extents[x].next
-        if n and K_pieces[n - 1].origin == origin and (
-                origin == 0 or K_pieces[n - 1].at + K_pieces[n - 1].size == at):
-            K_pieces[n - 1].size += e - offset
-        else:
-            K_pieces[n].origin = origin
-            K_pieces[n].at = at
-            K_pieces[n].size = e - offset
-            n += 1
+        n = piece_add(n, origin, at, e - offset)
         offset = e
     return n
 

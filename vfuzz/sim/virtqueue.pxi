@@ -242,7 +242,7 @@ cdef always_void sg_posted(Vq* vq, DescState* st, const Sg* sg, int n, int queue
     st.n_bufs = <uint16_t>n_bufs
 
 
-cdef inline void sg_returned(Vq* vq, DescState* st, site_t site) noexcept nogil:
+cdef always_void sg_returned(Vq* vq, DescState* st, site_t site) noexcept nogil:
     """The driver took the buffers of `st` back from the ring."""
     cdef int i, b, f
     for i in range(st.n_bufs):
@@ -318,8 +318,8 @@ cdef int table_fill(Vq* vq, int t, const Sg* sg, int n, uint64_t* dma, site_t si
     return 0
 
 
-cdef always_void virtqueue_add_split(Vq* vq, const Sg* sg, int n, uint64_t data, uint64_t ctx,
-                                     int queue, int* err, site_t site) noexcept nogil:
+cdef always_int virtqueue_add_split(Vq* vq, const Sg* sg, int n, uint64_t data, uint64_t ctx,
+                                    int queue, site_t site) noexcept nogil:
     cdef int head = vq.free_head
     cdef int i, k, prev = 0, used, t = 0
     cdef uint64_t dma = 0
@@ -329,13 +329,11 @@ cdef always_void virtqueue_add_split(Vq* vq, const Sg* sg, int n, uint64_t data,
     if vq.num_free < used:
         if t:
             kfree(V_tables[t].mem, b"virtqueue_add_split:nospc")
-        err[0] = -ENOSPC
-        return
+        return -ENOSPC
     if t:
         if table_fill(vq, t, sg, n, &dma, b"virtqueue_add_split:unmap_release"):
             kfree(V_tables[t].mem, b"virtqueue_add_split:free_table")
-            err[0] = -ENOMEM
-            return
+            return -ENOMEM
         vq.desc[head].addr = dma
         vq.desc[head].len = <uint32_t>(n * 16)
         vq.desc[head].flags = VRING_DESC_F_INDIRECT
@@ -353,8 +351,7 @@ cdef always_void virtqueue_add_split(Vq* vq, const Sg* sg, int n, uint64_t data,
                     vring_unmap_one(vq, vq.extra[i].addr, vq.extra[i].len, DMA_FROM_DEVICE,
                                     b"virtqueue_add_split:unmap_direct")
                     i = vq.extra[i].next
-                err[0] = split_map_errno()
-                return
+                return split_map_errno()
             vq.desc[i].addr = dma
             vq.desc[i].len = sg[k].len
             vq.desc[i].flags = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE
@@ -378,11 +375,11 @@ cdef always_void virtqueue_add_split(Vq* vq, const Sg* sg, int n, uint64_t data,
     vq.num_added += 1
     vq.added += 1
     sg_posted(vq, &vq.state[head], sg, n, queue, site)
-    err[0] = 0
+    return 0
 
 
-cdef always_void virtqueue_add_packed(Vq* vq, const Sg* sg, int n, uint64_t data, uint64_t ctx,
-                                      int queue, int* err, site_t site) noexcept nogil:
+cdef always_int virtqueue_add_packed(Vq* vq, const Sg* sg, int n, uint64_t data, uint64_t ctx,
+                                     int queue, site_t site) noexcept nogil:
     cdef int head = vq.next_avail_idx
     cdef int i, k, curr, prev = 0, t, id, err_i, wrapped
     cdef uint16_t flags, head_flags = 0, saved = vq.avail_used_flags, unpub
@@ -416,13 +413,11 @@ cdef always_void virtqueue_add_packed(Vq* vq, const Sg* sg, int n, uint64_t data
                 vq.num_added += 1
                 vq.added += 1
                 sg_posted(vq, &vq.state[id], sg, n, queue, site)
-                err[0] = 0
-                return
+                return 0
             kfree(V_tables[t].mem, b"virtqueue_add_packed:free_table")
         # no table: fall back on direct descriptors
     if vq.num_free < n:
-        err[0] = -ENOSPC
-        return
+        return -ENOSPC
     id = vq.free_head
     curr = id
     i = head
@@ -446,8 +441,7 @@ cdef always_void virtqueue_add_packed(Vq* vq, const Sg* sg, int n, uint64_t data
                 if i >= vq.num:
                     i = 0
                     unpub ^= PACKED_AVAIL | PACKED_USED
-            err[0] = -EIO
-            return
+            return -EIO
         flags = vq.avail_used_flags | VRING_DESC_F_WRITE
         if k < n - 1:
             flags |= VRING_DESC_F_NEXT
@@ -486,11 +480,11 @@ cdef always_void virtqueue_add_packed(Vq* vq, const Sg* sg, int n, uint64_t data
     vq.num_added += <uint16_t>n
     vq.added += <uint64_t>n
     sg_posted(vq, &vq.state[id], sg, n, queue, site)
-    err[0] = 0
+    return 0
 
 
-cdef always_void virtqueue_add(Vq* vq, const Sg* sg, int n, uint64_t data, uint64_t ctx, int queue,
-                               int* err, site_t site) noexcept nogil:
+cdef always_int virtqueue_add(Vq* vq, const Sg* sg, int n, uint64_t data, uint64_t ctx, int queue,
+                              site_t site) noexcept nogil:
     """virtqueue_add_inbuf_ctx(): post n parts as one device-writable buffer. 0, -EIO on a broken
     ring, -ENOSPC, -ENOMEM; packed direct descriptors give -EIO where mapping fails. A fault site
     (add), which fails as an allocation inside would."""
@@ -498,24 +492,19 @@ cdef always_void virtqueue_add(Vq* vq, const Sg* sg, int n, uint64_t data, uint6
         violation(CHECK_S14, site, b"virtqueue", queue, b"%lld parts, the list has %lld", n,
                   SG_MAX, 0)
     if vq.broken:
-        err[0] = -EIO
-        return
+        return -EIO
     if fault(FAULT_ADD, site):
-        err[0] = -ENOMEM
-        return
+        return -ENOMEM
     vq.unused_from = 0
     if vq.packed:
-        virtqueue_add_packed(vq, sg, n, data, ctx, queue, err, site)
-    else:
-        virtqueue_add_split(vq, sg, n, data, ctx, queue, err, site)
+        return virtqueue_add_packed(vq, sg, n, data, ctx, queue, site)
+    return virtqueue_add_split(vq, sg, n, data, ctx, queue, site)
 
 
 cdef int virtqueue_add_inbuf(Vq* vq, const Sg* sg, int n, uint64_t data, uint64_t ctx, int queue,
                              site_t site) noexcept nogil:
     """virtqueue_add() of any number of parts."""
-    cdef int err = 0
-    virtqueue_add(vq, sg, n, data, ctx, queue, &err, site)
-    return err
+    return virtqueue_add(vq, sg, n, data, ctx, queue, site)
 
 
 # ---- driver: kick ------------------------------------------------------------------------------
@@ -569,7 +558,7 @@ cdef inline bint more_used(const Vq* vq) noexcept nogil:
     return vq.last_used_idx != vq.used_idx
 
 
-cdef void detach_buf(Vq* vq, int id, site_t site) noexcept nogil:
+cdef always_void detach_buf(Vq* vq, int id, site_t site) noexcept nogil:
     """detach_buf_{split,packed}(): unmap, free the descriptors; the buffers are the driver's."""
     cdef DescState* st = &vq.state[id]
     cdef int i, k, n = 1
@@ -732,7 +721,7 @@ cdef bint virtqueue_poll(Vq* vq, uint16_t last_used_idx) noexcept nogil:
 
 # ---- device ------------------------------------------------------------------------------------
 
-cdef void dev_read_table(Out* o, const Desc* d, int queue) noexcept nogil:
+cdef apart_void dev_read_table(Out* o, const Desc* d, int queue) noexcept nogil:
     """The device reads an indirect table through its DMA address."""
     cdef uint64_t mem = dma_resolve(d.addr, d.len, False, b"dev_read_table:resolve")
     cdef int t = M_frames[frame_of(mem)].rec
@@ -747,7 +736,7 @@ cdef void dev_read_table(Out* o, const Desc* d, int queue) noexcept nogil:
         o.capacity += o.part[i].len
 
 
-cdef inline void dev_read_desc(Out* o, const Desc* d, int queue) noexcept nogil:
+cdef always_void dev_read_desc(Out* o, const Desc* d, int queue) noexcept nogil:
     """Append one ring descriptor to what the device knows of a buffer."""
     if d.flags & VRING_DESC_F_INDIRECT:
         dev_read_table(o, d, queue)
@@ -780,10 +769,11 @@ cdef void dev_fetch_split(Vq* vq, int queue) noexcept nogil:
         o.n_parts = 0
         o.capacity = 0
         slot = id
-        dev_read_desc(o, &vq.desc[slot], queue)
-        while vq.desc[slot].flags & VRING_DESC_F_NEXT:
-            slot = vq.desc[slot].next
+        while True:
             dev_read_desc(o, &vq.desc[slot], queue)
+            if not (vq.desc[slot].flags & VRING_DESC_F_NEXT):
+                break
+            slot = vq.desc[slot].next
         vq.out[vq.n_out] = id
         vq.n_out += 1
         vq.dev_avail_idx += 1
@@ -809,8 +799,10 @@ cdef void dev_fetch_packed(Vq* vq, int queue) noexcept nogil:
         o.n = 1
         o.n_parts = 0
         o.capacity = 0
-        dev_read_desc(&o, &vq.desc[slot], queue)
-        while flags & VRING_DESC_F_NEXT:
+        while True:
+            dev_read_desc(&o, &vq.desc[slot], queue)
+            if not (flags & VRING_DESC_F_NEXT):
+                break
             slot += 1
             if slot >= vq.num:
                 slot = 0
@@ -825,7 +817,6 @@ cdef void dev_fetch_packed(Vq* vq, int queue) noexcept nogil:
                 violation(CHECK_S47, b"dev_fetch_packed:half_list", b"virtqueue", queue,
                           b"list at slot %lld is available, its descriptor in slot %lld is not",
                           head, slot, 0)
-            dev_read_desc(&o, &vq.desc[slot], queue)
         id = vq.desc[slot].next
         if unlikely(id >= vq.num or vq.state[id].data == 0 or vq.state[id].num != o.n
                     or vq.added == vq.fetched):
@@ -957,14 +948,20 @@ cdef bint dev_wants_interrupt(Vq* vq) noexcept nogil:
 
 # ---- judge -------------------------------------------------------------------------------------
 
-cdef void vq_check(Vq* vq, int queue) noexcept nogil:
+cdef inline void vq_check(Vq* vq, int queue) noexcept nogil:
     """After every op (S47): descriptors free and in flight add up; no kick is owed."""
-    cdef bint owed
     if unlikely(vq.num_free + vq.in_flight != vq.num or vq.num_free < 0):
         violation(CHECK_S47, b"vq_check:count", b"virtqueue", queue,
                   b"%lld descriptors free, %lld in flight, ring of %lld", vq.num_free, vq.in_flight,
                   vq.num)
-    if vq.broken or not vq.enabled or vq.kicked == vq.added or vq.fetched == vq.added:
+    if unlikely(vq.kicked != vq.added):
+        vq_check_kick(vq, queue)
+
+
+cdef apart_void vq_check_kick(Vq* vq, int queue) noexcept nogil:
+    """What became available since the last kick was not worth one."""
+    cdef bint owed
+    if vq.broken or not vq.enabled or vq.fetched == vq.added:
         return
     if vq.packed:
         if vq.device_flags == EVENT_FLAG_DESC:

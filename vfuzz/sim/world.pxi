@@ -28,13 +28,23 @@ cdef extern from *:
     #define apart_void __attribute__((noinline)) void
 
     /* And of functions on the hot way that must be inlined: a caller that passes a constant, as
-       "one part", then gets its own copy without the loop. */
-    #define always_void inline __attribute__((always_inline)) void
+       "one part", then gets its own copy without the loop. Cython gives the variable of the result
+       the same type, where the attribute means nothing. */
+    #if defined(__clang__)
+    #  pragma clang diagnostic ignored "-Wignored-attributes"
+    #elif defined(__GNUC__)
+    #  pragma GCC diagnostic ignored "-Wattributes"
+    #endif
+    #define always_void __attribute__((always_inline)) void
+    #define always_int __attribute__((always_inline)) int
+    #define always_u64 __attribute__((always_inline)) uint64_t
     """
     ctypedef const char* site_t
     ctypedef void cold_void
     ctypedef void apart_void
     ctypedef void always_void
+    ctypedef int always_int
+    ctypedef uint64_t always_u64
     bint likely(bint condition) nogil
     bint unlikely(bint condition) nogil
 
@@ -86,12 +96,12 @@ cdef struct World:
     uint8_t fail_all
     uint32_t fault_seen
     uint32_t faults_fired       # in this op
-    # trace, only on a re-run
-    bint trace
+    # trace, only on a re-run: with W_trace
     uint32_t n_events
     uint32_t n_obs
 
 cdef World W
+cdef bint W_trace               # by itself: a store to W then does not hide that it is off
 cdef jmp_buf W_env
 cdef vf_program P
 cdef Event W_events[EVENTS_MAX]
@@ -123,7 +133,7 @@ cdef cold_void ev_slow(const char* what, const char* obj, int64_t obj_id, int64_
 cdef inline void ev(const char* what, const char* obj, int64_t obj_id, int64_t a, int64_t b,
                     site_t site) noexcept nogil:
     """Trace one step of an object's life; free unless the run is traced."""
-    if unlikely(W.trace):
+    if unlikely(W_trace):
         ev_slow(what, obj, obj_id, a, b, site)
 
 
@@ -137,7 +147,7 @@ cdef cold_void obs_slow(const char* name, int64_t value) noexcept nogil:
 
 cdef inline void obs(const char* name, int64_t value) noexcept nogil:
     """Record one observable of the running op: what a real kernel could be asked for too."""
-    if unlikely(W.trace):
+    if unlikely(W_trace):
         obs_slow(name, value)
 
 
@@ -222,6 +232,7 @@ cdef inline void world_begin_op(int index, const vf_op* op) noexcept nogil:
 
 cdef inline void world_reset(int era, uint64_t quirks_lo, uint64_t quirks_hi,
                              bint trace) noexcept nogil:
+    global W_trace
     W.era = era
     W.quirks[0] = quirks_lo
     W.quirks[1] = quirks_hi
@@ -231,6 +242,6 @@ cdef inline void world_reset(int era, uint64_t quirks_lo, uint64_t quirks_hi,
     W.steps_total = 0
     W.fail_nth = 0
     W.faults_fired = 0
-    W.trace = trace
+    W_trace = trace
     W.n_events = 0
     W.n_obs = 0

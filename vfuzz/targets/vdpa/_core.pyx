@@ -146,58 +146,53 @@ cdef int op_close() noexcept nogil:
     return 0
 
 
+cdef int call(int cmd, IoctlArg* arg) noexcept nogil:
+    """ioctl(2), judged."""
+    cdef int r = vhost_vdpa_unlocked_ioctl(cmd, arg)
+    judge_ioctl(cmd, arg, r)
+    return r
+
+
 cdef int op_set(const vf_op* op, IoctlArg* arg) noexcept nogil:
-    """Owner, features, status, configuration."""
-    cdef int r
+    """Owner, features, status, the configuration's eventfd, suspend and resume."""
     if op.kind == OP_SET_OWNER:
-        r = vhost_vdpa_unlocked_ioctl(CMD_SET_OWNER, arg)
-        judge_owner(r)
-    elif op.kind == OP_SET_BACKEND_FEATURES:
+        return call(CMD_SET_OWNER, arg)
+    if op.kind == OP_SET_BACKEND_FEATURES:
         arg.desc = op.arg[SET_BACKEND_FEATURES_BITS]
-        r = vhost_vdpa_unlocked_ioctl(CMD_SET_BACKEND_FEATURES, arg)
-        judge_backend_features(arg.desc, vhost_vdpa_backend_features(), r)
-    elif op.kind == OP_SET_STATUS:
+        return call(CMD_SET_BACKEND_FEATURES, arg)
+    if op.kind == OP_SET_STATUS:
         arg.num = op.arg[SET_STATUS_BITS]
-        r = vhost_vdpa_unlocked_ioctl(CMD_SET_STATUS, arg)
-        judge_set_status(arg, r)
-    elif op.kind == OP_SET_FEATURES:
+        return call(CMD_SET_STATUS, arg)
+    if op.kind == OP_SET_FEATURES:
         arg.desc = features_of(op.arg[SET_FEATURES_BITS])
         if op.arg[SET_FEATURES_BITS] & SET_FEATURES_BITS_UNKNOWN:
             arg.desc |= bit(63)
-        r = vhost_vdpa_unlocked_ioctl(CMD_SET_FEATURES, arg)
-        judge_set_features(arg, r)
-    else:
+        return call(CMD_SET_FEATURES, arg)
+    if op.kind == OP_CONFIG_CALL:
         arg.fd = <int>op.arg[CONFIG_CALL_FD]
-        r = vhost_vdpa_unlocked_ioctl(CMD_SET_CONFIG_CALL, arg)
-        judge_config_call(arg, r)
-    return r
+        return call(CMD_SET_CONFIG_CALL, arg)
+    # both have no argument, which a kernel that does not know RESUME takes for NULL
+    arg.null = True
+    return call(CMD_SUSPEND if op.kind == OP_SUSPEND else CMD_RESUME, arg)
 
 
 cdef int op_config(const vf_op* op, IoctlArg* arg) noexcept nogil:
     cdef int r
     arg.num = op.arg[GET_CONFIG_OFF]
     arg.len = op.arg[GET_CONFIG_LEN]
-    if op.kind == OP_GET_CONFIG:
-        r = vhost_vdpa_unlocked_ioctl(CMD_GET_CONFIG, arg)
-        if r == 0:
-            obs(b"config", <int64_t>arg.desc)
-    else:
+    if op.kind == OP_SET_CONFIG:
         arg.flags = op.arg[SET_CONFIG_VALUE]
-        r = vhost_vdpa_unlocked_ioctl(CMD_SET_CONFIG, arg)
-    judge_config(arg, r)
-    if r == 0 and has_rings():
-        if op.kind == OP_GET_CONFIG:
-            judge_ring_get_config(arg)
-        else:
-            judge_ring_set_config(arg)
+        return call(CMD_SET_CONFIG, arg)
+    r = call(CMD_GET_CONFIG, arg)
+    if r == 0:
+        obs(b"config", <int64_t>arg.desc)
     return r
 
 
 cdef int op_get(const vf_op* op, IoctlArg* arg) noexcept nogil:
     cdef int r
     arg.index = op.arg[GET_WHAT]
-    r = vhost_vdpa_unlocked_ioctl(CMD_GET, arg)
-    judge_get(arg, r)
+    r = call(CMD_GET, arg)
     if r == 0:
         obs(b"value", <int64_t>arg.desc)
         if arg.index == GET_WHAT_IOVA_RANGE:
@@ -205,81 +200,52 @@ cdef int op_get(const vf_op* op, IoctlArg* arg) noexcept nogil:
     return r
 
 
-cdef int op_suspend(const vf_op* op, IoctlArg* arg) noexcept nogil:
-    """Both have no argument, which a kernel that does not know RESUME takes for NULL."""
-    cdef int r
-    arg.null = True
-    if op.kind == OP_SUSPEND:
-        r = vhost_vdpa_unlocked_ioctl(CMD_SUSPEND, arg)
-        judge_suspend_call(r)
-    else:
-        r = vhost_vdpa_unlocked_ioctl(CMD_RESUME, arg)
-        judge_resume_call(r)
-    return r
-
-
 cdef int op_vring(const vf_op* op, IoctlArg* arg) noexcept nogil:
     """Ioctls of a queue: the first argument is its index, the second mostly a number."""
     cdef uint32_t at
-    cdef int cmd, r
+    cdef int r
     arg.index = op.arg[VRING_NUM_INDEX]
     arg.num = op.arg[VRING_NUM_NUM]
     if op.kind == OP_VRING_NUM:
-        r = vhost_vdpa_unlocked_ioctl(CMD_SET_VRING_NUM, arg)
-        judge_vring_num(arg, r)
-    elif op.kind == OP_VRING_ADDR:
+        return call(CMD_SET_VRING_NUM, arg)
+    if op.kind == OP_VRING_ADDR:
         at = op.arg[VRING_ADDR_AT]
         arg.desc = iova_of(op.arg[VRING_ADDR_DESC], op.arg[VRING_ADDR_OFF], at)
         arg.avail = iova_of(op.arg[VRING_ADDR_AVAIL], op.arg[VRING_ADDR_OFF], at)
         arg.used = iova_of(op.arg[VRING_ADDR_USED], op.arg[VRING_ADDR_OFF], at)
         arg.flags = op.arg[VRING_ADDR_FLAGS]
-        r = vhost_vdpa_unlocked_ioctl(CMD_SET_VRING_ADDR, arg)
-        judge_vring_addr(arg, r)
-    elif op.kind == OP_VRING_BASE:
-        r = vhost_vdpa_unlocked_ioctl(CMD_SET_VRING_BASE, arg)
-        judge_vring_base(arg, r)
-    elif op.kind == OP_GET_VRING_BASE:
-        r = vhost_vdpa_unlocked_ioctl(CMD_GET_VRING_BASE, arg)
-        judge_get_vring_base(arg, r)
-        if r == 0:
-            obs(b"base", arg.num)
-    elif op.kind == OP_VRING_ENABLE:
-        r = vhost_vdpa_unlocked_ioctl(CMD_SET_VRING_ENABLE, arg)
-        judge_vring_enable(arg, r)
-    elif op.kind == OP_VRING_FD:
-        cmd = CMD_SET_VRING_KICK + <int>op.arg[VRING_FD_WHICH]
+        return call(CMD_SET_VRING_ADDR, arg)
+    if op.kind == OP_VRING_BASE:
+        return call(CMD_SET_VRING_BASE, arg)
+    if op.kind == OP_VRING_ENABLE:
+        return call(CMD_SET_VRING_ENABLE, arg)
+    if op.kind == OP_VRING_FD:
         arg.fd = <int>op.arg[VRING_FD_FD]
-        r = vhost_vdpa_unlocked_ioctl(cmd, arg)
-        judge_vring_fd(cmd, arg, r)
-    elif op.kind == OP_GET_VRING:
-        cmd = CMD_GET_VRING_GROUP + <int>op.arg[GET_VRING_WHAT]
-        r = vhost_vdpa_unlocked_ioctl(cmd, arg)
-        judge_get_vring(cmd, arg, r)
-        if r == 0:
-            obs(b"num", arg.num)
+        return call(CMD_SET_VRING_KICK + <int>op.arg[VRING_FD_WHICH], arg)
+    if op.kind == OP_SET_GROUP_ASID:
+        return call(CMD_SET_GROUP_ASID, arg)
+    if op.kind == OP_GET_VRING_BASE:
+        r = call(CMD_GET_VRING_BASE, arg)
     else:
-        r = vhost_vdpa_unlocked_ioctl(CMD_SET_GROUP_ASID, arg)
-        judge_set_group_asid(arg, r)
+        r = call(CMD_GET_VRING_GROUP + <int>op.arg[GET_VRING_WHAT], arg)
+    if r == 0:
+        obs(b"num", arg.num)
     return r
 
 
 cdef int op_ioctl(const vf_op* op, IoctlArg* arg) noexcept nogil:
     cdef uint32_t nr = op.arg[IOCTL_NR]
-    cdef int cmd = CMD_UNKNOWN
-    cdef int r
     arg.null = op.arg[IOCTL_NULL] != 0
     arg.index = op.arg[IOCTL_INDEX]
     if nr == IOCTL_NR_SET_MEM_TABLE:
-        cmd = CMD_SET_MEM_TABLE
-    elif nr == IOCTL_NR_SET_LOG_BASE:
-        cmd = CMD_SET_LOG_BASE
-    elif nr == IOCTL_NR_SET_LOG_FD:
-        cmd = CMD_SET_LOG_FD
-    elif nr == IOCTL_NR_SET_VRING_BUSYLOOP:
-        cmd = CMD_SET_VRING_BUSYLOOP
-    r = vhost_vdpa_unlocked_ioctl(cmd, arg)
-    judge_other(cmd, arg, r)
-    return r
+        return call(CMD_SET_MEM_TABLE, arg)
+    if nr == IOCTL_NR_SET_LOG_BASE:
+        return call(CMD_SET_LOG_BASE, arg)
+    if nr == IOCTL_NR_SET_LOG_FD:
+        return call(CMD_SET_LOG_FD, arg)
+    if nr == IOCTL_NR_SET_VRING_BUSYLOOP:
+        return call(CMD_SET_VRING_BUSYLOOP, arg)
+    return call(CMD_UNKNOWN, arg)
 
 
 cdef int op_doorbell(const vf_op* op) noexcept nogil:
@@ -346,14 +312,12 @@ cdef int op_node(const vf_op* op) noexcept nogil:
     memset(&arg, 0, sizeof(arg))
     if (op.kind == OP_SET_OWNER or op.kind == OP_SET_BACKEND_FEATURES
             or op.kind == OP_SET_STATUS or op.kind == OP_SET_FEATURES
-            or op.kind == OP_CONFIG_CALL):
+            or op.kind == OP_CONFIG_CALL or op.kind == OP_SUSPEND or op.kind == OP_RESUME):
         return op_set(op, &arg)
     if op.kind == OP_GET:
         return op_get(op, &arg)
     if op.kind == OP_GET_CONFIG or op.kind == OP_SET_CONFIG:
         return op_config(op, &arg)
-    if op.kind == OP_SUSPEND or op.kind == OP_RESUME:
-        return op_suspend(op, &arg)
     if op.kind == OP_IOCTL:
         return op_ioctl(op, &arg)
     if op.kind == OP_MMAP_DOORBELL or op.kind == OP_RING_DOORBELL:

@@ -232,7 +232,7 @@ cdef int op_cvq(const vf_op* op) noexcept nogil:
     r = offer(VQ_CTRL, &p, op.arg[CVQ_INDIRECT] != 0)
     if r == 0:
         r = then(op.arg[CVQ_THEN], VQ_CTRL)
-    if r == 0 and W.trace and guest_access(at + 2 + len, 1, raw, False) == 0:
+    if r == 0 and W_trace and guest_access(at + 2 + len, 1, raw, False) == 0:
         obs(b"ack", raw[0])
     return r
 

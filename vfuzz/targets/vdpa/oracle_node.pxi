@@ -90,10 +90,10 @@ cdef inline void judge_suspend(site_t site) noexcept nogil:
 
 # ---- errnos ----
 
-cdef void judge_errno(int ret, int expected, int check, site_t accepted, site_t refused,
+cdef void judge_errno(int ret, int expected, int check, site_t accepted,
                       site_t other) noexcept nogil:
-    """A call returned ret. check@accepted: it must fail and did not; V48: it fails and must not, or
-    otherwise. What was made to fail may."""
+    """A call returned ret. check@accepted: it must fail and did not; V48@other: it fails and must
+    not, or otherwise. What was made to fail may."""
     if unlikely(ret > 0):
         violation(CHECK_V48, other, b"call", W.op, b"a call returns %lld", ret, 0, 0)
     if ret == 0:
@@ -104,7 +104,7 @@ cdef void judge_errno(int ret, int expected, int check, site_t accepted, site_t 
     if W.faults_fired:
         return
     if unlikely(expected == 0):
-        violation(CHECK_V48, refused, b"call", W.op, b"a call fails with %lld that must succeed",
+        violation(CHECK_V48, other, b"call", W.op, b"a call fails with %lld that must succeed",
                   -ret, 0, 0)
     if unlikely(ret != expected):
         violation(CHECK_V48, other, b"call", W.op, b"a call fails with %lld instead of %lld", -ret,
@@ -161,10 +161,7 @@ cdef uint64_t value_of(int what) noexcept nogil:
 cdef void judge_get(const IoctlArg* arg, int ret) noexcept nogil:
     """V48: a number of the device's, as it offers it."""
     cdef int what = <int>arg.index
-    if unlikely(ret > 0):
-        violation(CHECK_V48, b"judge_get:positive", b"call", W.op, b"a get returns %lld", ret, 0, 0)
-    judge_errno(ret, -EFAULT if arg.null else 0, CHECK_V48, b"judge_get:accepted",
-                b"judge_get:refused", b"judge_get:errno")
+    judge_errno(ret, 0, CHECK_V48, NULL, b"judge_get:errno")
     if ret or what == GET_WHAT_BACKEND_FEATURES:
         return
     if unlikely(arg.desc != value_of(what)
@@ -178,8 +175,7 @@ cdef void judge_set_status(const IoctlArg* arg, int ret) noexcept nogil:
     cdef uint8_t bits = <uint8_t>arg.num
     cdef bint shrinks = bits != 0 and (JN.status & ~bits) != 0
     cdef uint8_t now = ops_get_status()
-    judge_errno(ret, -EFAULT if arg.null else -EINVAL if shrinks else 0, CHECK_V42,
-                b"judge_set_status:accepted", b"judge_set_status:refused",
+    judge_errno(ret, -EINVAL if shrinks else 0, CHECK_V42, b"judge_set_status:accepted",
                 b"judge_set_status:errno")
     if ret:
         return
@@ -199,14 +195,12 @@ cdef void judge_set_status(const IoctlArg* arg, int ret) noexcept nogil:
 cdef void judge_set_features(const IoctlArg* arg, int ret) noexcept nogil:
     """V42: not after FEATURES_OK. V48: a simulator insists on ACCESS_PLATFORM."""
     cdef int expected = 0
+    cdef int check = CHECK_V48
     if JN.status & VIRTIO_CONFIG_S_FEATURES_OK:
-        expected = -EBUSY
-    elif arg.null:
-        expected = -EFAULT
+        expected, check = -EBUSY, CHECK_V42
     elif vdpa.has_vq_state and not (arg.desc & bit(VIRTIO_F_ACCESS_PLATFORM)):
         expected = -EINVAL
-    judge_errno(ret, expected, CHECK_V42, b"judge_set_features:accepted",
-                b"judge_set_features:refused", b"judge_set_features:errno")
+    judge_errno(ret, expected, check, b"judge_set_features:accepted", b"judge_set_features:errno")
     if ret == 0:
         JN.features = ops_get_driver_features()
         JN.packed = (JN.features & bit(VIRTIO_F_RING_PACKED)) != 0
@@ -216,16 +210,15 @@ cdef void judge_config(const IoctlArg* arg, int ret) noexcept nogil:
     """V40: the bytes asked for are in the configuration."""
     cdef bint outside = (arg.len == 0
                          or <uint64_t>arg.num + arg.len > <uint64_t>vdpa.config_size)
-    judge_errno(ret, -EFAULT if arg.null else -EINVAL if outside else 0, CHECK_V40,
-                b"judge_config:outside", b"judge_config:refused", b"judge_config:errno")
+    judge_errno(ret, -EINVAL if outside else 0, CHECK_V40, b"judge_config:outside",
+                b"judge_config:errno")
 
 
 cdef void judge_config_call(const IoctlArg* arg, int ret) noexcept nogil:
     """V45: an fd that is none changes nothing."""
-    cdef int expected = -EFAULT if arg.null else fd_errno(arg.fd)
     JN.touched = True
-    judge_errno(ret, expected, CHECK_V48, b"judge_config_call:accepted",
-                b"judge_config_call:refused", b"judge_config_call:errno")
+    judge_errno(ret, fd_errno(arg.fd), CHECK_V48, b"judge_config_call:accepted",
+                b"judge_config_call:errno")
     if ret == 0:
         JN.config = arg.fd
     elif unlikely(v.config_ctx < 0):
@@ -242,8 +235,7 @@ cdef void judge_suspend_call(int ret) noexcept nogil:
     cdef int expected = 0 if vdpa.has_suspend else -EOPNOTSUPP
     if not is_running() and ret == 0:
         expected = 0
-    judge_errno(ret, expected, CHECK_V48, b"judge_suspend:accepted", b"judge_suspend:refused",
-                b"judge_suspend:errno")
+    judge_errno(ret, expected, CHECK_V48, b"judge_suspend:accepted", b"judge_suspend:errno")
     if ret == 0 and is_running():
         JN.suspended = True
 
@@ -255,8 +247,7 @@ cdef void judge_resume_call(int ret) noexcept nogil:
         expected = -EFAULT if is_owner() else -EPERM
     elif not is_running() and ret == 0:
         expected = 0
-    judge_errno(ret, expected, CHECK_V48, b"judge_resume:accepted", b"judge_resume:refused",
-                b"judge_resume:errno")
+    judge_errno(ret, expected, CHECK_V48, b"judge_resume:accepted", b"judge_resume:errno")
     if ret == 0 and is_running():
         JN.suspended = False
 
@@ -270,8 +261,7 @@ cdef void judge_other(int cmd, const IoctlArg* arg, int ret) noexcept nogil:
         expected = -EPERM if not is_owner() else -EFAULT if arg.null else 0
     elif cmd == CMD_UNKNOWN and expected == 0:
         expected = -ENOTTY
-    judge_errno(ret, expected, CHECK_V48, b"judge_other:accepted", b"judge_other:refused",
-                b"judge_other:errno")
+    judge_errno(ret, expected, CHECK_V48, b"judge_other:accepted", b"judge_other:errno")
 
 
 # ---- ioctls of queues ----
@@ -279,21 +269,19 @@ cdef void judge_other(int cmd, const IoctlArg* arg, int ret) noexcept nogil:
 cdef void judge_vring_num(const IoctlArg* arg, int ret) noexcept nogil:
     """V43: a power of two, up to the device's maximum."""
     cdef int expected = queue_errno(arg)
-    cdef site_t site = b"judge_vring_num:queue"
+    cdef site_t site = b"judge_queue:accepted"
     cdef int check = CHECK_V48
     if expected == 0 and (arg.num == 0 or arg.num & (arg.num - 1) or arg.num > 0xffff):
         expected, check, site = -EINVAL, CHECK_V43, b"judge_vring_num:size"
     elif expected == 0 and arg.num > vdpa.vq_num_max:
         expected, check, site = -EINVAL, CHECK_V43, b"judge_vring_num:max"
-    judge_errno(ret, expected, check, site, b"judge_vring_num:refused", b"judge_vring_num:errno")
-    if ret == 0:
-        judge_ring_num(arg)
+    judge_errno(ret, expected, check, site, b"judge_vring_num:errno")
 
 
 cdef void judge_vring_addr(const IoctlArg* arg, int ret) noexcept nogil:
     """V43: aligned as virtio says, and not while the ring is in use."""
     cdef int expected = queue_errno(arg)
-    cdef site_t site = b"judge_vring_addr:queue"
+    cdef site_t site = b"judge_queue:accepted"
     cdef int check = CHECK_V48
     if expected == 0 and arg.flags > 1:
         expected, site = -EOPNOTSUPP, b"judge_vring_addr:flags"
@@ -301,10 +289,7 @@ cdef void judge_vring_addr(const IoctlArg* arg, int ret) noexcept nogil:
         expected, check, site = -EINVAL, CHECK_V43, b"judge_vring_addr:alignment"
     elif expected == 0 and is_running() and not JN.suspended:
         expected, check, site = -EINVAL, CHECK_V43, b"judge_vring_addr:running"
-    judge_errno(ret, expected, check, site, b"judge_vring_addr:refused",
-                b"judge_vring_addr:errno")
-    if ret == 0:
-        judge_ring_addr(arg)
+    judge_errno(ret, expected, check, site, b"judge_vring_addr:errno")
 
 
 cdef void judge_vring_base(const IoctlArg* arg, int ret) noexcept nogil:
@@ -312,7 +297,7 @@ cdef void judge_vring_base(const IoctlArg* arg, int ret) noexcept nogil:
     # the device may have forgotten in a reset that its rings are packed
     cdef bint first = (arg.num & 0xffff) == 0
     cdef int expected = queue_errno(arg)
-    cdef site_t site = b"judge_vring_base:queue"
+    cdef site_t site = b"judge_queue:accepted"
     cdef int check = CHECK_V48
     if JN.features & bit(VIRTIO_F_RING_PACKED):
         first = arg.num == <uint32_t>0x80008000
@@ -329,11 +314,9 @@ cdef void judge_vring_base(const IoctlArg* arg, int ret) noexcept nogil:
     if unlikely(JN.packed and check != CHECK_V43 and ret != expected and not W.faults_fired):
         violation(CHECK_V35, b"judge_vring_base:packed", b"queue", arg.index,
                   b"position %lld of a packed ring: %lld, must be %lld", arg.num, ret, expected)
-    judge_errno(ret, expected, check, site, b"judge_vring_base:refused",
-                b"judge_vring_base:errno")
+    judge_errno(ret, expected, check, site, b"judge_vring_base:errno")
     if ret == 0:
         JN.base[arg.index] = <uint16_t>arg.num
-        judge_ring_base(arg)
 
 
 cdef void judge_get_vring_base(const IoctlArg* arg, int ret) noexcept nogil:
@@ -341,8 +324,7 @@ cdef void judge_get_vring_base(const IoctlArg* arg, int ret) noexcept nogil:
     cdef int expected = queue_errno(arg)
     if expected == 0 and not vdpa.has_vq_state:
         expected = -EOPNOTSUPP
-    judge_errno(ret, expected, CHECK_V48, b"judge_get_vring_base:accepted",
-                b"judge_get_vring_base:refused", b"judge_get_vring_base:errno")
+    judge_errno(ret, expected, CHECK_V48, b"judge_queue:accepted", b"judge_get_vring_base:errno")
     if unlikely(ret == 0 and JN.base_known[arg.index] and arg.num != JN.base[arg.index]):
         violation(CHECK_V35, b"judge_get_vring_base:value", b"queue", arg.index,
                   b"queue %lld is at %lld, was set to %lld", arg.index, arg.num,
@@ -350,11 +332,10 @@ cdef void judge_get_vring_base(const IoctlArg* arg, int ret) noexcept nogil:
 
 
 cdef void judge_vring_enable(const IoctlArg* arg, int ret) noexcept nogil:
-    judge_errno(ret, queue_errno(arg), CHECK_V48, b"judge_vring_enable:accepted",
-                b"judge_vring_enable:refused", b"judge_vring_enable:errno")
+    judge_errno(ret, queue_errno(arg), CHECK_V48, b"judge_queue:accepted",
+                b"judge_vring_enable:errno")
     if ret == 0:
         JN.ready[arg.index] = arg.num != 0
-        judge_ring_enable(arg)
 
 
 cdef void judge_vring_fd(int cmd, const IoctlArg* arg, int ret) noexcept nogil:
@@ -364,8 +345,7 @@ cdef void judge_vring_fd(int cmd, const IoctlArg* arg, int ret) noexcept nogil:
     if expected == 0:
         expected = fd_errno(arg.fd)
     JN.touched = True
-    judge_errno(ret, expected, CHECK_V48, b"judge_vring_fd:accepted", b"judge_vring_fd:refused",
-                b"judge_vring_fd:errno")
+    judge_errno(ret, expected, CHECK_V48, b"judge_queue:accepted", b"judge_vring_fd:errno")
     if ret == 0:
         if cmd == CMD_SET_VRING_KICK:
             JN.kick[q] = arg.fd
@@ -393,8 +373,7 @@ cdef void judge_get_vring(int cmd, const IoctlArg* arg, int ret) noexcept nogil:
     elif expected == 0:
         expected = (-ENOTTY if not vdpa.has_vring_size_ioctl else
                     -EOPNOTSUPP if not vdpa.has_vq_size else 0)
-    judge_errno(ret, expected, CHECK_V48, b"judge_get_vring:accepted", b"judge_get_vring:refused",
-                b"judge_get_vring:errno")
+    judge_errno(ret, expected, CHECK_V48, b"judge_queue:accepted", b"judge_get_vring:errno")
     if unlikely(ret == 0 and cmd == CMD_GET_VRING_GROUP
                 and arg.num != vdpa.group_of[arg.index]):
         violation(CHECK_V25, b"judge_get_vring:group", b"queue", arg.index,
@@ -405,7 +384,7 @@ cdef void judge_get_vring(int cmd, const IoctlArg* arg, int ret) noexcept nogil:
 cdef void judge_set_group_asid(const IoctlArg* arg, int ret) noexcept nogil:
     """V25: a group and an address space of the device's. V27: not while it runs."""
     cdef int expected = queue_errno(arg)
-    cdef site_t site = b"judge_set_group_asid:queue"
+    cdef site_t site = b"judge_queue:accepted"
     cdef int check = CHECK_V48
     if expected == 0 and arg.index >= vdpa.ngroups:
         expected, check, site = -EINVAL, CHECK_V25, b"judge_set_group_asid:group"
@@ -417,10 +396,58 @@ cdef void judge_set_group_asid(const IoctlArg* arg, int ret) noexcept nogil:
         check, site = CHECK_V27, b"judge_set_group_asid:running"
     elif expected == 0 and not vdpa.has_groups:
         expected = -EOPNOTSUPP
-    judge_errno(ret, expected, check, site, b"judge_set_group_asid:refused",
-                b"judge_set_group_asid:errno")
+    judge_errno(ret, expected, check, site, b"judge_set_group_asid:errno")
+
+
+# ---- all of them ----
+
+cdef void judge_ioctl(int cmd, const IoctlArg* arg, int ret) noexcept nogil:
+    """ioctl(2) returned `ret`; arg is what its argument points at since."""
+    if cmd == CMD_SET_OWNER:
+        judge_owner(ret)
+    elif cmd == CMD_SET_BACKEND_FEATURES:
+        judge_backend_features(arg.desc, vhost_vdpa_backend_features(), ret)
+    elif cmd == CMD_GET:
+        judge_get(arg, ret)
+    elif cmd == CMD_SET_STATUS:
+        judge_set_status(arg, ret)
+    elif cmd == CMD_SET_FEATURES:
+        judge_set_features(arg, ret)
+    elif cmd == CMD_GET_CONFIG or cmd == CMD_SET_CONFIG:
+        judge_config(arg, ret)
+    elif cmd == CMD_SET_CONFIG_CALL:
+        judge_config_call(arg, ret)
+    elif cmd == CMD_SUSPEND:
+        judge_suspend_call(ret)
+    elif cmd == CMD_RESUME:
+        judge_resume_call(ret)
+    else:
+        judge_vring_ioctl(cmd, arg, ret)
     if ret == 0:
-        judge_ring_group(arg)
+        judge_ring_ioctl(cmd, arg)
+
+
+cdef void judge_vring_ioctl(int cmd, const IoctlArg* arg, int ret) noexcept nogil:
+    if cmd == CMD_SET_VRING_NUM:
+        judge_vring_num(arg, ret)
+    elif cmd == CMD_SET_VRING_ADDR:
+        judge_vring_addr(arg, ret)
+    elif cmd == CMD_SET_VRING_BASE:
+        judge_vring_base(arg, ret)
+    elif cmd == CMD_GET_VRING_BASE:
+        judge_get_vring_base(arg, ret)
+    elif cmd == CMD_SET_VRING_ENABLE:
+        judge_vring_enable(arg, ret)
+    elif (cmd == CMD_SET_VRING_KICK or cmd == CMD_SET_VRING_CALL
+          or cmd == CMD_SET_VRING_ERR):
+        judge_vring_fd(cmd, arg, ret)
+    elif (cmd == CMD_GET_VRING_GROUP or cmd == CMD_GET_VRING_DESC_GROUP
+          or cmd == CMD_GET_VRING_SIZE):
+        judge_get_vring(cmd, arg, ret)
+    elif cmd == CMD_SET_GROUP_ASID:
+        judge_set_group_asid(arg, ret)
+    else:
+        judge_other(cmd, arg, ret)
 
 
 # ---- doorbells, device ----
@@ -437,8 +464,7 @@ cdef void judge_mmap(uint32_t pgoff, uint32_t npages, bint shared, bint readable
         expected = -EINVAL
     elif vdpa.doorbell_size != PAGE_SIZE:
         expected = -ENOTSUPP
-    judge_errno(ret, expected, CHECK_V25, b"judge_mmap:accepted", b"judge_mmap:refused",
-                b"judge_mmap:errno")
+    judge_errno(ret, expected, CHECK_V25, b"judge_mmap:accepted", b"judge_mmap:errno")
 
 
 cdef void judge_dev_add(int ret) noexcept nogil:
@@ -446,8 +472,7 @@ cdef void judge_dev_add(int ret) noexcept nogil:
     cdef int expected = 0
     if not vdpa.keeps_maps and J.device_limit < 2:
         expected = -EINVAL
-    judge_errno(ret, expected, CHECK_V48, b"judge_dev_add:accepted", b"judge_dev_add:refused",
-                b"judge_dev_add:errno")
+    judge_errno(ret, expected, CHECK_V48, b"judge_dev_add:accepted", b"judge_dev_add:errno")
     if unlikely(ret and O.live[O_DEVICE] != 0):
         violation(CHECK_V46, b"judge_dev_add:objects", b"object", O.n - 1,
                   b"%lld objects of a device that does not exist", O.live[O_DEVICE], 0, 0)

@@ -28,7 +28,6 @@ cdef struct JudgeQueue:
     # as they were when the queue was enabled
     uint8_t ready
     uint8_t no_size             # no size had been set
-    uint8_t live                # it was enabled since the last reset
     Vring ring
     uint16_t last_avail
     uint16_t last_used
@@ -79,7 +78,6 @@ cdef void judge_ring_reset() noexcept nogil:
         JR.q[i].avail = 0
         JR.q[i].used = 0
         JR.q[i].ready = False
-        JR.q[i].live = False
         JR.q[i].no_size = False
         JR.q[i].last_avail = 0
         JR.q[i].last_used = 0
@@ -94,25 +92,30 @@ cdef inline bint has_rings() noexcept nogil:
     return vdpa.parent == PARENT_SIM or vdpa.parent == PARENT_SIM_DMA
 
 
-cdef void judge_ring_num(const IoctlArg* arg) noexcept nogil:
-    JR.q[arg.index].num = arg.num
-
-
-cdef void judge_ring_addr(const IoctlArg* arg) noexcept nogil:
-    JR.q[arg.index].desc = arg.desc
-    JR.q[arg.index].avail = arg.avail
-    JR.q[arg.index].used = arg.used
-
-
-cdef void judge_ring_base(const IoctlArg* arg) noexcept nogil:
-    JR.q[arg.index].last_avail = <uint16_t>arg.num
+cdef void judge_ring_ioctl(int cmd, const IoctlArg* arg) noexcept nogil:
+    """What an accepted ioctl means for rings and configuration."""
+    if cmd == CMD_SET_VRING_NUM:
+        JR.q[arg.index].num = arg.num
+    elif cmd == CMD_SET_VRING_ADDR:
+        JR.q[arg.index].desc = arg.desc
+        JR.q[arg.index].avail = arg.avail
+        JR.q[arg.index].used = arg.used
+    elif cmd == CMD_SET_VRING_BASE:
+        JR.q[arg.index].last_avail = <uint16_t>arg.num
+    elif cmd == CMD_SET_VRING_ENABLE:
+        judge_ring_enable(arg)
+    elif cmd == CMD_SET_GROUP_ASID:
+        JR.binding[arg.index] = arg.num
+    elif cmd == CMD_SET_CONFIG and has_rings():
+        judge_ring_set_config(arg)
+    elif cmd == CMD_GET_CONFIG and has_rings():
+        judge_ring_get_config(arg)
 
 
 cdef void judge_ring_enable(const IoctlArg* arg) noexcept nogil:
     """Size and addresses count from when a queue is enabled; used and available start alike."""
     cdef JudgeQueue* b = &JR.q[arg.index]
     if arg.num and not b.ready:
-        b.live = True
         b.no_size = b.num == 0
         b.ring.num = b.num
         b.ring.desc = b.desc
@@ -121,10 +124,6 @@ cdef void judge_ring_enable(const IoctlArg* arg) noexcept nogil:
         b.last_used = b.last_avail
         b.head = -1
     b.ready = arg.num != 0
-
-
-cdef void judge_ring_group(const IoctlArg* arg) noexcept nogil:
-    JR.binding[arg.index] = arg.num
 
 
 cdef void judge_ring_set_config(const IoctlArg* arg) noexcept nogil:

@@ -209,7 +209,7 @@ cdef void target_after_op() noexcept nogil:
     for i in range(vi.max_queue_pairs):
         if V_vqs[i].live:
             vq_check(&V_vqs[i], i)
-            if unlikely(W.trace):
+            if unlikely(W_trace):
                 obs_queue(i)
     obs(b"rx_length_errors", vi.rx_length_errors)
     obs(b"rx_frame_errors", vi.rx_frame_errors)

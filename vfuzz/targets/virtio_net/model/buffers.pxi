@@ -34,7 +34,7 @@ cdef int get_a_page(ReceiveQueue* rq) noexcept nogil:
     if page:
         rq.pages = page_private(page, b"get_a_page:list")
         M_frames[page].private = 0
-        move_ref(page, H_LIST, H_DRV, b"get_a_page:take")
+        move_live_ref(page, H_LIST, H_DRV, b"get_a_page:take")
         return page
     page = alloc_pages(0, H_DRV, b"get_a_page:alloc")
     if page and buf_new(page, 0, PAGE_SIZE, b"get_a_page:buf") == 0:
@@ -75,7 +75,7 @@ cdef void virtnet_rq_unmap(ReceiveQueue* rq, uint64_t token, uint32_t len) noexc
     put_page(page, H_DMA, b"virtnet_rq_unmap:put")
 
 
-cdef inline uint64_t virtnet_rq_alloc(ReceiveQueue* rq, uint32_t size) noexcept nogil:
+cdef always_u64 virtnet_rq_alloc(ReceiveQueue* rq, uint32_t size) noexcept nogil:
     """The next `size` bytes of the queue's chunk as a buffer, 0 for -ENOMEM.
 
     linux-6.12 virtnet_rq_alloc(); in linux-6.1 the same three lines stand in each add_recvbuf_*().
@@ -125,8 +125,7 @@ cdef inline void rq_init_one_sg(ReceiveQueue* rq, uint64_t buf, uint32_t len,
 cdef int add_inbuf_or_put(ReceiveQueue* rq, const Sg* sg, uint64_t token, uint64_t ctx,
                           uint64_t buf, site_t site) noexcept nogil:
     """Post one page_frag buffer; where the ring refuses, undo the DMA reference, put the page."""
-    cdef int err = 0
-    virtqueue_add(&V_vqs[rq.index], sg, 1, token, ctx, rq.index, &err, site)
+    cdef int err = virtqueue_add(&V_vqs[rq.index], sg, 1, token, ctx, rq.index, site)
     if err < 0:
         if rq.do_dma:
             virtnet_rq_unmap(rq, buf, 0)
@@ -136,7 +135,7 @@ cdef int add_inbuf_or_put(ReceiveQueue* rq, const Sg* sg, uint64_t token, uint64
 
 # ---- add_recvbuf_*() ---------------------------------------------------------------------------
 
-cdef int add_recvbuf_small(ReceiveQueue* rq) noexcept nogil:
+cdef always_int add_recvbuf_small(ReceiveQueue* rq) noexcept nogil:
     """add_recvbuf_small(): pad, header and one good packet, room for shared info behind."""
     cdef uint32_t len = (skb_data_align(vi.hdr_len + VIRTNET_RX_PAD + GOOD_PACKET_LEN)
                          + SHINFO_SIZE)
@@ -197,7 +196,7 @@ cdef inline uint32_t get_mergeable_buf_len(ReceiveQueue* rq) noexcept nogil:
     return skb_data_align(vi.hdr_len + <uint32_t>len)
 
 
-cdef int add_recvbuf_mergeable(ReceiveQueue* rq) noexcept nogil:
+cdef always_int add_recvbuf_mergeable(ReceiveQueue* rq) noexcept nogil:
     """add_recvbuf_mergeable(): the next piece of the chunk; a rest too small for another (the
     hole) is given to this one."""
     cdef PageFrag* pf = &rq.alloc_frag

@@ -9,10 +9,11 @@ model: then the case says what the judge would see.
 from __future__ import annotations
 
 from tests.targets.cases import NOTHING, Case, program, script
+from tests.targets.vdpa import vduse_cases
 from tests.targets.vdpa.world import PFN_BASE, TARGET
 
 Ref = TARGET.core.Ref
-OLD = "linux-6.1"
+OLD, STABLE = "linux-6.1", "linux-6.12"
 
 NODE = "boot()\nopen()\n"
 OWNER = "open()\nset_owner()\nset_backend_features()\n"
@@ -22,8 +23,12 @@ MAPPED = READY + "update()\n"
 TWO_RUNS = "boot(memory=scattered)\n" + OWNER
 DMA = "boot(parent=sim_dma)\n" + OWNER
 FILES = "boot(memory=shared, use_va=1)\n" + OWNER
+PCI = "boot(parent=iommu)\n" + OWNER
+RUNNING = READY + "set_status(bits=DRIVER_OK)\n"
+PACKED = (PCI + "set_features(bits=VERSION_1|RING_PACKED)\nset_status(bits=FEATURES_OK)\n")
 
-ENOMEM, EFAULT, EBUSY, EINVAL, EOPNOTSUPP = -12, -14, -16, -22, -95
+EPERM, EBADF, ENOMEM, EFAULT, EBUSY, EINVAL, ENOTTY = -1, -9, -12, -14, -16, -22, -25
+EOPNOTSUPP, ENOBUFS = -95, -105
 ACCEPTED = 72
 AFTER = ("after_op",)
 
@@ -89,6 +94,9 @@ PROGRAMS = [
             "batch_begin()", quirk="A07"),
     program("V46", "a page list for no pages", READY + "update(span=all)\n", "all", "zero",
             quirk="A31"),
+    program("V46", "queues of a node that could not be opened",
+            "boot(parent=iommu)\nopen() fail(alloc, 2)\n", "(alloc, 2)", "(alloc, 3)",
+            quirk="A34"),
     program("V47", "mappings that were to persist",
             "boot()\nopen()\nset_owner()\nset_backend_features(bits=IOTLB_PERSIST)\nupdate()\n"
             "set_status()\n", "IOTLB_PERSIST", "IOTLB_ASID", quirk="A18"),
@@ -96,6 +104,60 @@ PROGRAMS = [
             "(map, 1)", quirk="A32"),
     program("V48", "busy with nobody", "boot()\nopen() fail(alloc, 1)\nopen()\n", "(alloc, 1)",
             "(alloc, 2)", quirk="A34"),
+    program("V6", "a bad fd for a queue with interrupts",
+            PCI + "vring_fd(which=CALL, fd=e0)\nset_status(bits=DRIVER_OK)\n"
+            "vring_fd(which=CALL, fd=closed)\n", "closed", "none"),
+    program("V16", "the domain goes before the mappings in it", PCI + "update()\nclose()\n",
+            "update()", "update(asid=1)", quirk="A17"),
+    program("V25", "the address space behind the last", READY + "set_group_asid(asid=2)\n",
+            "asid=2", "asid=1", quirk="A08"),
+    program("V25", "the group behind the last", READY + "set_group_asid(group=2)\n", "group=2",
+            "group=1", quirk="A09"),
+    program("V25", "the doorbell of a queue that is not there",
+            PCI + "mmap_doorbell(pgoff=3)\n", "pgoff=3", "pgoff=2"),
+    program("V27", "a group of a device that runs",
+            READY + "set_status(bits=DRIVER_OK)\nset_group_asid(asid=1)\n", "DRIVER_OK", "DRIVER",
+            era=OLD),
+    program("V35", "the first position of a packed ring is refused",
+            PACKED + "vring_base(num=2147516416)\n", "2147516416", "0", quirk="A38"),
+    program("V38", "a device is suspended that does not run",
+            READY + "set_status(bits=DRIVER)\nsuspend()\n", "DRIVER)", "DRIVER_OK)", quirk="A40"),
+    program("V38", "a device goes on that does not run",
+            READY + "set_status(bits=DRIVER)\nresume()\n", "DRIVER)", "DRIVER_OK)", quirk="A40"),
+    program("V40", "an offset behind the configuration", NODE + "get_config(off=25, len=1)\n",
+            "off=25", "off=23", quirk="A36"),
+    program("V40", "a read whose end wraps", NODE + "get_config(off=4294967280, len=16)\n",
+            "off=4294967280", "off=8", quirk="A36"),
+    program("V40", "a write whose end wraps", NODE + "set_config(off=4294967280, len=16)\n",
+            "off=4294967280", "off=8", quirk="A36"),
+    program("V40", "a read behind a register window", PCI + "get_config(off=25, len=1)\n",
+            "off=25", "off=23", quirk="A36"),
+    program("V40", "a write behind a register window", PCI + "set_config(off=25, len=1)\n",
+            "off=25", "off=23", quirk="A36"),
+    program("V43", "twice the device's maximum", READY + "vring_num(num=512)\n", "512", "256"),
+    program("V43", "addresses of a ring in use",
+            READY + "set_status(bits=DRIVER_OK)\nvring_addr()\n", "DRIVER_OK", "DRIVER", era=OLD),
+    program("V43", "the position of a ring in use",
+            READY + "set_status(bits=DRIVER_OK)\nvring_base()\n", "DRIVER_OK", "DRIVER", era=OLD),
+    program("V45", "a config eventfd goes while it is signalled",
+            PCI + "config_call(fd=e0)\nset_status(bits=DRIVER_OK)\nirq_begin()\n"
+            "config_call()\nirq_end()\n", "config_call()", "config_call(fd=e0)"),
+    program("V45", "a call eventfd goes while it is signalled",
+            RUNNING + "vring_fd(which=CALL, fd=e0)\nvring_enable()\nirq_begin(which=vq)\n"
+            "vring_fd(which=CALL)\nirq_end(which=vq)\n", "CALL)", "ERR)"),
+    program("V45", "a bad fd becomes the config eventfd", NODE + "config_call(fd=closed)\n",
+            "closed", "e0", quirk="A22"),
+    program("V45", "a bad fd takes the config eventfd away",
+            NODE + "config_call(fd=e0)\nconfig_call(fd=closed)\n", "closed", "none"),
+    program("V45", "the config eventfd stays behind a close",
+            NODE + "config_call(fd=e0)\nclose()\n", "e0", "none", quirk="A21"),
+    program("V45", "the bypass keeps an eventfd that its queue dropped",
+            PCI + "vring_fd(which=CALL, fd=e0)\nset_status(bits=DRIVER_OK)\n"
+            "vring_fd(which=CALL, fd=e1)\n", "e1", "e0", quirk="A20"),
+    program("V45", "one eventfd, two producers",
+            PCI + "vring_fd(which=CALL, fd=e0)\nvring_fd(index=1, which=CALL, fd=e0)\n"
+            "set_status(bits=DRIVER_OK)\nvring_fd(index=1, which=CALL)\n", "DRIVER_OK", "DRIVER",
+            era=STABLE),
     program("V48", "a batch without a size is refused", READY + "batch_begin()\n", "batch_begin()",
             "batch_begin(npages=1)", quirk="A42"),
 ]
@@ -203,6 +265,123 @@ MESSAGES = [
 ]
 
 
+# ---- the judge: what it says of an ioctl ---------------------------------------------------------
+
+
+def returned(check: str, name: str, behind: str, fires: tuple, spares: tuple) -> Case:
+    """An ioctl as judge_ioctl takes it: number, result, index, num, value, flags, fd."""
+    return script(check, name, ("judge_ioctl", *fires), spare=(0, "judge_ioctl", *spares),
+                  behind=behind)
+
+
+def refused(name: str, behind: str, number: str, *arguments: int) -> Case:
+    """An ioctl that must succeed, and does not."""
+    return returned("V48", f"{name} is refused for nothing", behind, (number, EBUSY, *arguments),
+                    (number, 0, *arguments))
+
+
+IOCTLS = [
+    refused("a value", NODE, "GET", 9),
+    refused("a status", NODE, "SET_STATUS"),
+    refused("a choice of features", PCI, "SET_FEATURES"),
+    refused("a byte of the configuration", NODE, "GET_CONFIG", 0, 0, 1),
+    refused("no config eventfd", NODE, "SET_CONFIG_CALL"),
+    refused("a suspend", RUNNING, "SUSPEND"),
+    refused("a resume", RUNNING, "RESUME"),
+    refused("a memory table", READY, "SET_MEM_TABLE"),
+    refused("a size", READY, "SET_VRING_NUM", 0, 16),
+    refused("a table of descriptors", READY, "SET_VRING_ADDR"),
+    refused("a position", READY, "SET_VRING_BASE"),
+    refused("to say a position", READY, "GET_VRING_BASE"),
+    refused("to start a queue", READY, "SET_VRING_ENABLE"),
+    refused("no call eventfd", READY, "SET_VRING_CALL"),
+    refused("to say a group", READY, "GET_VRING_GROUP"),
+    refused("another space", READY, "SET_GROUP_ASID"),
+    returned("V48", "5 is no errno", NODE, ("GET", 5, 8), ("GET", 0, 8, 0, 3)),
+    returned("V48", "another errno than must be", READY, ("SET_VRING_NUM", EFAULT),
+             ("SET_VRING_NUM", EINVAL)),
+    returned("V48", "four queues", NODE, ("GET", 0, 8, 0, 4), ("GET", 0, 8, 0, 3)),
+    returned("V42", "a bit of the status goes", READY + "set_status(bits=DRIVER)\n",
+             ("SET_STATUS", 0, 0, 1), ("SET_STATUS", EINVAL, 0, 1)),
+    returned("V42", "features that are settled", READY + "set_status(bits=FEATURES_OK)\n",
+             ("SET_FEATURES", 0, 0, 0, 1 << 33), ("SET_FEATURES", EBUSY, 0, 0, 1 << 33)),
+    returned("V48", "a closed fd for the configuration", NODE,
+             ("SET_CONFIG_CALL", 0, 0, 0, 0, 0, 4), ("SET_CONFIG_CALL", EBADF, 0, 0, 0, 0, 4)),
+    returned("V48", "a device that cannot stop", PCI + "set_status(bits=DRIVER_OK)\n",
+             ("SUSPEND", 0), ("SUSPEND", EOPNOTSUPP)),
+    returned("V48", "a device that cannot go on", PCI + "set_status(bits=DRIVER_OK)\n",
+             ("RESUME", 0), ("RESUME", EOPNOTSUPP)),
+    returned("V48", "an ioctl that nobody has", READY, ("UNKNOWN_IOCTL", 0),
+             ("UNKNOWN_IOCTL", ENOTTY)),
+    returned("V48", "a log", READY, ("SET_LOG_BASE", 0), ("SET_LOG_BASE", ENOTTY)),
+    returned("V48", "nobody starts a queue", NODE, ("SET_VRING_ENABLE", 0),
+             ("SET_VRING_ENABLE", EPERM)),
+    returned("V48", "a queue that is not there", READY, ("SET_VRING_ENABLE", 0, 3),
+             ("SET_VRING_ENABLE", ENOBUFS, 3)),
+    returned("V48", "descriptor groups of a device without", READY, ("GET_VRING_DESC_GROUP", 0),
+             ("GET_VRING_DESC_GROUP", EOPNOTSUPP)),
+    returned("V43", "three entries", READY, ("SET_VRING_NUM", 0, 0, 3),
+             ("SET_VRING_NUM", EINVAL, 0, 3)),
+    returned("V48", "a flag that nobody knows", READY, ("SET_VRING_ADDR", 0, 0, 0, 0, 2),
+             ("SET_VRING_ADDR", EOPNOTSUPP, 0, 0, 0, 2)),
+    returned("V43", "a used ring at an address of 2", READY, ("SET_VRING_ADDR", 0, 0, 0, 2),
+             ("SET_VRING_ADDR", EINVAL, 0, 0, 2)),
+    returned("V35", "a position of 17 bits", READY, ("SET_VRING_BASE", 0, 0, 1 << 16),
+             ("SET_VRING_BASE", EINVAL, 0, 1 << 16)),
+    returned("V35", "a device that begins at 0 begins at 1",
+             PCI + "set_status(bits=FEATURES_OK)\n", ("SET_VRING_BASE", 0, 0, 1),
+             ("SET_VRING_BASE", EOPNOTSUPP, 0, 1)),
+    returned("V35", "another position than was set", READY + "vring_base(num=7)\n",
+             ("GET_VRING_BASE", 0, 0, 8), ("GET_VRING_BASE", 0, 0, 7)),
+    returned("V25", "another group than the queue's", READY, ("GET_VRING_GROUP", 0, 0, 1),
+             ("GET_VRING_GROUP", 0, 0, 0)),
+    script("V42", "a bit of the status that nobody set", ("poke", "sim.status", 5),
+           ("judge_ioctl", "SET_STATUS", 0, 0, 1), spare=(0, "poke", "sim.status", 1), behind=NODE),
+    script("V42", "features are settled that are not on offer",
+           ("poke", "sim.features", 1 << 34), ("poke", "sim.status", 8),
+           ("judge_ioctl", "SET_STATUS", 0, 0, 8), spare=(0, "poke", "sim.features", 1 << 33),
+           behind=NODE),
+    script("V25", "a doorbell is mapped of a queue that is not there", ("judge_mmap", 3, 0),
+           spare=(0, "judge_mmap", 3, EINVAL), behind=PCI),
+    script("V48", "a doorbell is refused for nothing", ("judge_mmap", 2, EINVAL),
+           spare=(0, "judge_mmap", 2, 0), behind=PCI),
+    script("V48", "a device is made whose tables have no room", ("judge_dev_add", 0),
+           spare=(0, "judge_dev_add", EINVAL), behind="boot(sim_entries=one)\n"),
+    script("V48", "a device is refused for nothing", ("judge_dev_add", EINVAL),
+           spare=(0, "judge_dev_add", 0), behind="boot()\ndev_del()\n"),
+    script("V46", "an object of a device that could not be made", ("kmalloc", "O_DEVICE"),
+           ("judge_dev_add", EINVAL), spare=(0, "kmalloc", "O_CALL"),
+           behind="boot(sim_entries=one)\n"),
+]
+
+
+# ---- eventfds, the domain, the device ------------------------------------------------------------
+
+
+def kept(name: str, field: tuple, bad: int, good: int) -> Case:
+    """A place of an eventfd, or its number of references, is not what it must be."""
+    name_of, *where = field
+    return script("V45", name, ("poke", "judge.touched", 1), ("poke", name_of, bad, *where), AFTER,
+                  spare=(1, "poke", name_of, good, *where), behind=NODE)
+
+
+NODES = [
+    kept("the configuration has an eventfd that nobody set", ("v.config_ctx",), 1, 0),
+    kept("a queue has an eventfd that nobody set", ("vq.kick", 1), 1, 0),
+    kept("a producer with a token of nobody's", ("vq.token", 1), 1, 0),
+    kept("an eventfd with a reference too many", ("eventfd.refs", 2), 2, 1),
+    script("V45", "a reference is dropped twice", ("eventfd_put", 1), ("eventfd_put", 1),
+           spare=(1, "eventfd_put", 2), behind=NODE),
+    script("V45", "an eventfd is signalled that is gone", ("eventfd_put", 1), ("eventfd_signal", 1),
+           spare=(1, "eventfd_signal", 2), behind=NODE),
+    script("V46", "a minor number is given back twice", ("minor_free",), ("minor_free",),
+           spare=(1, *NOTHING), behind="boot()\n"),
+    script("V46", "an object of a device that is gone", ("kmalloc", "O_DEVICE"),
+           ("judge_removed",), spare=(0, "kmalloc", "O_CALL"), behind="boot()\ndev_del()\n"),
+    script("V22", "unmapped from the IOMMU what is not mapped", ("iommu_unmap", 4096, 4096),
+           spare=(0, "iommu_unmap", 0, 4096), behind=PCI + "update()\n"),
+]
+
 # ---- the judge: after an op, at open and close ---------------------------------------------------
 
 #: The mapping of address 0 in space 0, and in its table in the device; and that it was looked at.
@@ -266,4 +445,6 @@ STATES = [
 ]
 # fmt: on
 
-CASES = [*PROGRAMS, *TABLES, *PARTS, *MESSAGES, *STATES]
+CASES = [
+    *PROGRAMS, *TABLES, *PARTS, *MESSAGES, *IOCTLS, *NODES, *STATES, *vduse_cases.CASES,
+]  # fmt: skip

@@ -19,6 +19,7 @@ include "model/vdpa.pxi"
 include "model/vringh.pxi"
 include "model/vdpa_sim.pxi"
 include "model/vdpa_sim_net.pxi"
+include "model/vduse.pxi"
 include "model/vp_vdpa.pxi"
 include "model/va.pxi"
 include "model/iotlb_msg.pxi"
@@ -339,6 +340,181 @@ cdef int op_node(const vf_op* op) noexcept nogil:
     return op_write(op)
 
 
+cdef int op_vduse_ioctl(VduseDev* dev, const vf_op* op) noexcept nogil:
+    """An ioctl of the daemon, judged."""
+    cdef uint32_t what = op.arg[VDUSE_IOCTL_WHAT], index = op.arg[VDUSE_IOCTL_INDEX]
+    cdef uint64_t start = iova_of(op.arg[VDUSE_IOCTL_PAGE], op.arg[VDUSE_IOCTL_OFF], UPDATE_AT_LOW)
+    cdef uint64_t last = start + op.arg[VDUSE_IOCTL_LEN] - 1
+    # entries without an address space are of API 0
+    cdef uint32_t asid = op.arg[VDUSE_IOCTL_ASID] if vdpa.nas > 1 else 0
+    cdef Seg entry
+    cdef int r
+    if not dev.connected:
+        return -EBADF
+    if what == VDUSE_IOCTL_WHAT_GET_FD:
+        r = vduse_iotlb_get_fd(dev, asid, start, last, &entry)
+        judge_vduse_get_fd(dev, asid, start, last, &entry, r)
+    elif what == VDUSE_IOCTL_WHAT_GET_INFO:
+        r = vduse_iotlb_get_info(dev, asid, start, last, &entry)
+        judge_vduse_get_fd(dev, asid, start, last, &entry, r)
+    elif what == VDUSE_IOCTL_WHAT_GET_FEATURES:
+        r = -EPERM if dev.broken else 0
+        judge_vduse_ioctl(dev, True, r)
+        obs(b"features", <int64_t>dev.driver_features)
+    elif what == VDUSE_IOCTL_WHAT_SET_CONFIG:
+        r = vduse_dev_set_config(dev, op.arg[VDUSE_IOCTL_OFF], op.arg[VDUSE_IOCTL_LEN],
+                                 <uint8_t>index)
+        judge_vduse_ioctl(dev, op.arg[VDUSE_IOCTL_OFF] <= VDUSE_CONFIG_SIZE
+                          and op.arg[VDUSE_IOCTL_LEN] != 0
+                          and op.arg[VDUSE_IOCTL_LEN] + op.arg[VDUSE_IOCTL_OFF]
+                          <= VDUSE_CONFIG_SIZE, r)
+    elif what == VDUSE_IOCTL_WHAT_VQ_SETUP:
+        r = vduse_vq_setup(dev, index, op.arg[VDUSE_IOCTL_LEN], op.arg[VDUSE_IOCTL_ASID])
+        judge_vduse_vq_setup(dev, index, op.arg[VDUSE_IOCTL_ASID], r)
+    elif what == VDUSE_IOCTL_WHAT_VQ_GET_INFO:
+        r = vduse_vq_get_info(dev, index)
+        judge_vduse_ioctl(dev, index < vdpa.nvqs, r)
+    elif what == VDUSE_IOCTL_WHAT_VQ_SETUP_KICKFD:
+        r = vduse_kickfd_setup(dev, index)
+        judge_vduse_ioctl(dev, index < vdpa.nvqs, r)
+    elif what == VDUSE_IOCTL_WHAT_INJECT_CONFIG_IRQ:
+        r = vduse_inject_config_irq(dev)
+        judge_vduse_irq(dev, True, r)
+    else:
+        r = vduse_vq_inject_irq(dev, index)
+        judge_vduse_irq(dev, index < vdpa.nvqs, r)
+    return r
+
+
+cdef int op_vduse_file(VduseDev* dev, const vf_op* op) noexcept nogil:
+    """The daemon's file, the control device, and the driver of the kernel."""
+    cdef uint32_t what = op.arg[VDUSE_FILE_WHAT]
+    cdef int r = 0
+    if what == VDUSE_FILE_WHAT_OPEN:
+        return vduse_dev_open(dev, op.arg[VDUSE_FILE_RACE] != 0)
+    if what == VDUSE_FILE_WHAT_CREATE:
+        return vduse_create_dev(dev)
+    if what == VDUSE_FILE_WHAT_DESTROY:
+        return vduse_destroy_dev(dev)
+    if what == VDUSE_FILE_WHAT_ATTACH:
+        if dev.obj == 0:
+            return -ENODEV
+        r = vdev_add(dev)
+        if r == 0:
+            # the driver begins with a reset, whatever comes of it
+            vduse_vdpa_reset(dev)
+            judge_bounce_reset(dev)
+        return r
+    if what == VDUSE_FILE_WHAT_CLOSE:
+        if not dev.connected:
+            return -EBADF
+        judge_vduse_close(dev)
+        vduse_dev_release(dev)
+        judge_vduse_closed(dev)
+        return 0
+    # the node's device stays until the process ends
+    if dev == &V_devs[0]:
+        return -EBUSY
+    if dev.vdev == 0:
+        return -ENODEV
+    while thread_leave(dev, True) == 0:
+        pass
+    r = vduse_vdpa_reset(dev)
+    judge_bounce_reset(dev)
+    vduse_vdpa_free(dev)
+    return r
+
+
+cdef int op_bounce(VduseDev* dev, const vf_op* op) noexcept nogil:
+    """A driver of the kernel maps part of a page, or the daemon reads a byte of it."""
+    cdef int page = <int>op.arg[BOUNCE_PAGE], r
+    cdef uint32_t off = op.arg[BOUNCE_OFF]
+    if op.arg[BOUNCE_WHAT] == BOUNCE_WHAT_READ:
+        if not dev.connected:
+            return -EBADF
+        r = vduse_domain_mmap_fault(dev, page, off)
+        judge_bounce(page, off, r)
+        return r
+    if dev.vdev == 0:
+        return -ENODEV
+    if op.arg[BOUNCE_WHAT] == BOUNCE_WHAT_UNMAP:
+        vduse_domain_unmap_page(dev, page)
+        return 0
+    r = vduse_domain_map_page(dev, page, off, min(op.arg[BOUNCE_LEN], PAGE_SIZE - off),
+                              op.arg[BOUNCE_TO_DEVICE] != 0)
+    judge_bounce_map(dev, r)
+    return r
+
+
+cdef int op_umem(VduseDev* dev, const vf_op* op) noexcept nogil:
+    """The daemon gives its memory for the bounce pages, or takes it back."""
+    cdef uint64_t iova = <uint64_t>op.arg[UMEM_PAGE] << PAGE_SHIFT
+    cdef uint64_t uaddr = UAREA_BASE + (<uint64_t>op.arg[UMEM_UPAGE] << PAGE_SHIFT)
+    cdef uint32_t npages = op.arg[UMEM_NPAGES]
+    cdef int r
+    uaddr += op.arg[UMEM_UOFF]
+    if not dev.connected:
+        return -EBADF
+    if op.arg[UMEM_WHAT] == UMEM_WHAT_DEREG:
+        r = vduse_dev_dereg_umem(dev, iova, npages)
+        judge_umem_dereg_call(dev, iova, npages, r)
+        return r
+    r = vduse_dev_reg_umem(dev, iova, uaddr, npages)
+    judge_umem_reg(dev, iova, uaddr, npages, r)
+    return r
+
+
+cdef int op_driver_config(VduseDev* dev, const vf_op* op) noexcept nogil:
+    """vdpa_get_config() by a driver of the kernel, into a buffer of its own."""
+    cdef uint8_t buf[256]
+    cdef uint8_t known[256]
+    cdef uint32_t length = op.arg[DRIVER_CONFIG_LEN]
+    if dev.vdev == 0:
+        return -ENODEV
+    memset(known, 0, sizeof(known))
+    memset(buf, 0, sizeof(buf))
+    vduse_vdpa_get_config(dev, op.arg[DRIVER_CONFIG_OFF], buf, known, length)
+    judge_driver_config(known, length)
+    return 0
+
+
+cdef int op_vduse(const vf_op* op) noexcept nogil:
+    """The daemon, and what else there is of VDUSE; the first argument is the device's number."""
+    cdef uint32_t request_id = 0
+    cdef VduseDev* dev
+    if op.kind == OP_DAEMON:
+        V_daemon_set(<int>op.arg[DAEMON_MODE])
+        return 0
+    if vdpa.parent != PARENT_VDUSE or not vdpa.exists:
+        return -ENODEV
+    if op.kind == OP_BOUNCE:
+        return op_bounce(&V_devs[1], op)
+    if op.kind == OP_UMEM:
+        return op_umem(&V_devs[1], op)
+    dev = &V_devs[op.arg[0]]
+    if op.kind == OP_VDUSE_READ:
+        if not dev.connected:
+            return -EBADF
+        return daemon_read(dev, op.arg[VDUSE_READ_EFAULT] != 0, <int>op.arg[VDUSE_READ_MEANWHILE],
+                           &request_id)
+    if op.kind == OP_VDUSE_REPLY:
+        if not dev.connected:
+            return -EBADF
+        return daemon_reply(dev, judge_taken(dev, <int>op.arg[VDUSE_REPLY_WHICH]),
+                            <int>op.arg[VDUSE_REPLY_RESULT])
+    if op.kind == OP_VDUSE_REQUEST:
+        if dev.vdev == 0:
+            return -ENODEV
+        return vduse_dev_request(dev, <int>op.arg[VDUSE_REQUEST_TYPE])
+    if op.kind == OP_VDUSE_LEAVE:
+        return thread_leave(dev, op.arg[VDUSE_LEAVE_KILLED] != 0)
+    if op.kind == OP_VDUSE_IOCTL:
+        return op_vduse_ioctl(dev, op)
+    if op.kind == OP_VDUSE_FILE:
+        return op_vduse_file(dev, op)
+    return op_driver_config(dev, op)
+
+
 include "driver.pxi"
 
 
@@ -382,8 +558,13 @@ cdef void target_op(const vf_op* op) noexcept nogil:
         r = op_close_fd(1 + <int>op.arg[CLOSE_FD_FD])
     elif op.kind == OP_DEV_DEL or op.kind == OP_DEV_ADD:
         r = op_device(op)
-    elif op.kind >= OP_BRING_UP:
+    elif op.kind >= OP_BRING_UP and op.kind < OP_DAEMON:
         r = op_ring(op)
+    elif op.kind >= OP_DAEMON:
+        r = op_vduse(op)
+        event(0x8000 + <uint32_t>(op.kind - OP_DAEMON) * 256 + (r == 0) * 128
+              + V_devs[1].connected * 64 + (V_devs[1].vdev != 0) * 32 + V_devs[0].broken * 16
+              + min(<uint32_t>V_devs[0].n_send, 3) * 4 + min(<uint32_t>V_devs[0].n_recv, 3))
     else:
         r = op_node(op)
     obs(b"ret", r)

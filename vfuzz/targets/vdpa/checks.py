@@ -140,4 +140,7 @@ CHECKS = (
     Check("V49", "access-to-unpinned",
           "The device never touches a page that nobody pins for it.",
           "vhost_vdpa_pa_unmap(): unpin before set_map"),
+    Check("V50", "lost-message",
+          "A VDUSE message is on one list, in order, and ends once.",
+          "vduse_dev_read_iter(), vduse_dev_msg_sync()"),
 )

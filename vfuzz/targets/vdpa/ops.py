@@ -9,7 +9,7 @@ address g is byte g of that area, and the default of an UPDATE maps it so.
 
 from vfuzz.program.schema import Arg, Op, Schema
 
-PARENTS = ("sim", "sim_dma", "iommu")
+PARENTS = ("sim", "sim_dma", "iommu", "vduse")
 ENTRIES = ("many", "eight", "three", "two", "one", "zero")
 PATTERNS = ("contiguous", "scattered", "pairs", "reversed")
 KINDS = ("anon", "shared")
@@ -116,7 +116,7 @@ def _then(default: str = "run") -> Arg:
 BOOT = (
     Arg("parent", "enum", names=PARENTS,
         doc="vdpa_sim with batch_mapping (set_map) or without (dma_map); vp_vdpa, whose DMA the "
-            "platform's IOMMU maps"),
+            "platform's IOMMU maps; VDUSE, whose device is a process"),
     Arg("ngroups", "int", 1, 4, default=2, role="count"),
     Arg("nas", "int", 1, 8, default=2, role="count"),
     Arg("entries", "enum", names=ENTRIES, doc="vhost_vdpa.max_iotlb_entries; many: 2048"),
@@ -135,6 +135,7 @@ BOOT = (
     Arg("use_va", "bool", doc="vdpa_sim.use_va: mappings are files and user addresses (6.4)"),
     Arg("mac", "enum", names=("plain", "zero", "short"),
         doc="the simulator's address: 52:54:01:02:03:04, zeros, or 02:00:00:00:00:01"),
+    Arg("vduse_api", "int", 0, 1, doc="API version of the VDUSE daemon; 1 has groups (7.0)"),
 )
 
 # ---- the process: its memory and limits ----
@@ -351,6 +352,78 @@ RING_OPS = (
     Op("used", (_ring(),), "the guest looks at its used ring", weight=2),
 )
 
-OPS = (*MEMORY_OPS, *NODE_OPS, *IOTLB_OPS, *RING_OPS)
+# ---- VDUSE: the daemon, and a driver of the kernel ----
+def _dev() -> Arg:
+    return Arg("dev", "int", 0, 1, role="index",
+               doc="VDUSE device: 0 the node's, 1 one for a driver of the kernel")
+
+
+VDUSE_OPS = (
+    Op("daemon", (
+        Arg("mode", "enum", names=("answer", "fail", "silent", "wrong_id", "fault"),
+            doc="what the daemon does with a request while its sender waits"),
+    ), "the daemon changes its mind", weight=3),
+    Op("vduse_read", (
+        _dev(),
+        Arg("efault", "bool", doc="into a buffer that is not there"),
+        Arg("meanwhile", "enum", names=("nothing", "timeout", "kill", "reply"),
+            doc="while the request is copied: the oldest thread that waits times out or is killed, "
+                "or another thread of the daemon replies"),
+    ), "the daemon reads a request", weight=4),
+    Op("vduse_reply", (
+        _dev(),
+        Arg("which", "enum", names=("oldest", "newest", "wrong"), doc="of the requests it read"),
+        Arg("result", "int", 0, 1, doc="0 OK, 1 failed"),
+    ), "the daemon writes a response", weight=3),
+    Op("vduse_request", (
+        _dev(),
+        Arg("type", "int", 0, 3, default=1),
+    ), "a thread of the kernel asks the daemon, and waits", weight=4),
+    Op("vduse_leave", (
+        _dev(),
+        Arg("killed", "bool", doc="by a signal; else after 30 seconds"),
+    ), "the thread that waits longest gives up", weight=2),
+    Op("vduse_ioctl", (
+        _dev(),
+        Arg("what", "enum", names=("GET_FD", "SET_CONFIG", "VQ_SETUP", "VQ_GET_INFO",
+                                   "VQ_SETUP_KICKFD", "INJECT_IRQ", "INJECT_CONFIG_IRQ",
+                                   "GET_INFO", "GET_FEATURES")),
+        Arg("index", "int", 0, 255, role="index", interesting=(0, 1, 2, 3),
+            doc="queue; SET_CONFIG: the byte"),
+        _page(), _off(),
+        Arg("len", "int", 0, 65535, default=4096, role="length",
+            interesting=(0, 1, 8, 23, 24, 25, 4096), doc="bytes; VQ_SETUP: maximal size"),
+        Arg("asid", "int", 0, 8, role="index"),
+    ), "an ioctl of the daemon", weight=6),
+    Op("vduse_file", (
+        _dev(),
+        Arg("what", "enum", names=("OPEN", "CLOSE", "CREATE", "DESTROY", "ATTACH", "DETACH")),
+        Arg("race", "bool", doc="OPEN: somebody destroys the device at the same time"),
+    ), "the daemon opens or closes a device, makes or destroys it; a driver of the kernel comes or "
+       "goes", weight=4),
+    Op("bounce", (
+        Arg("what", "enum", names=("MAP", "UNMAP", "READ")),
+        Arg("page", "int", 0, 7, role="index"),
+        _off(),
+        Arg("len", "int", 1, 4096, default=512, role="length", interesting=(1, 512, 4096)),
+        Arg("to_device", "bool", default=1),
+    ), "the driver of device 1 maps memory for the daemon, or the daemon reads a byte of it",
+       weight=3),
+    Op("driver_config", (
+        _dev(),
+        Arg("off", "int", 0, 255, role="length", interesting=(0, 8, 23, 24, 25)),
+        Arg("len", "int", 0, 255, default=8, role="length", interesting=(1, 8, 24, 25)),
+    ), "a driver of the kernel reads the config space", weight=2),
+    Op("umem", (
+        Arg("what", "enum", names=("REG", "DEREG")),
+        Arg("upage", "int", 0, 4095, role="index", interesting=(0, 1, 63, 64)),
+        Arg("uoff", "int", 0, 4095, role="length", interesting=(0, 1)),
+        Arg("npages", "int", 0, 16384, default=256, role="count",
+            interesting=(0, 255, 256, 257, 16384)),
+        Arg("page", "int", 0, 4095, role="index", doc="IOVA in pages"),
+    ), "the daemon gives its memory for the bounce pages of device 1, or takes it back", weight=2),
+)
+
+OPS = (*MEMORY_OPS, *NODE_OPS, *IOTLB_OPS, *RING_OPS, *VDUSE_OPS)
 
 SCHEMA = Schema(target="vdpa", boot=BOOT, ops=OPS, record_size=24)

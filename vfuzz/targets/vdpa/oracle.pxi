@@ -43,6 +43,7 @@ cdef struct Judge:
     uint8_t writable            # it may make pages dirty that no accepted mapping has
     uint8_t reset               # it reset the device
     uint8_t at_zero             # it is an UPDATE of address 0
+    int unanswered              # requests to the daemon that came to nothing
     int maps                    # mappings made in it, undone ones included
     int pushes
     int push_ret                # of the last one
@@ -59,6 +60,7 @@ cdef Seg J_runs[RUNS_MAX]
 cdef void judge_boot() noexcept nogil:
     cdef uint32_t i
     memset(&J, 0, sizeof(J))
+    judge_vduse_boot()
     J.limit = entries_of(P.boot[BOOT_ENTRIES])
     J.device_limit = entries_of(P.boot[BOOT_SIM_ENTRIES])
     for i in range(NAS_MAX):
@@ -76,6 +78,7 @@ cdef inline void judge_begin_op() noexcept nogil:
     J.failed = False
     J.writable = False
     J.reset = False
+    J.unanswered = 0
     J.maps = 0
     J.pushes = 0
     J.push_ret = 0
@@ -129,6 +132,7 @@ cdef void judge_reset() noexcept nogil:
     cdef uint32_t i
     J.reset = True
     judge_node_reset()
+    judge_vduse_reset()
     if vdpa.keeps_maps:
         return
     if J.acked & bit(VHOST_BACKEND_F_IOTLB_PERSIST):
@@ -337,7 +341,8 @@ cdef void judge_message_end(const VhostIotlbMsg* msg, int ret) noexcept nogil:
     if unlikely(ret < 0 and J.blame and ret != J.errno_expected):
         violation(CHECK_V48, b"judge_message:errno", b"message", W.op,
                   b"a message fails with %lld instead of %lld", -ret, -J.errno_expected, 0)
-    if unlikely(ret < 0 and not J.blame and not W.faults_fired and J.limit != 0):
+    if unlikely(ret < 0 and not J.blame and not W.faults_fired and not J.unanswered
+                and J.limit != 0):
         violation(CHECK_V48, b"judge_message:refused", b"message", W.op,
                   b"a message of type %lld is refused with %lld, and nothing is wrong with it",
                   msg.type, -ret, 0)
@@ -571,6 +576,8 @@ cdef void judge_after_op() noexcept nogil:
         judge_rings()
     if vdpa.use_va:
         judge_files()
+    if vdpa.parent == PARENT_VDUSE:
+        judge_vduse()
 
 
 # ---- open and close ----
@@ -582,7 +589,7 @@ cdef void judge_open(int ret) noexcept nogil:
     if unlikely(ret == -EBUSY and not J.opened):
         violation(CHECK_V48, b"judge_open:busy", b"node", 0, b"the node is busy, with nobody there",
                   0, 0, 0)
-    if unlikely(ret < 0 and not J.opened and not W.faults_fired):
+    if unlikely(ret < 0 and not J.opened and not W.faults_fired and not J.unanswered):
         violation(CHECK_V48, b"judge_open:refused", b"node", 0, b"open fails with %lld", -ret, 0, 0)
     if unlikely(ret < 0 and not J.opened and O.live[O_OPEN] != 0):
         violation(CHECK_V46, b"judge_open:objects", b"object", O.n - 1,
@@ -624,6 +631,8 @@ cdef void judge_close() noexcept nogil:
                   b"the node still has an owner after the close", 0, 0, 0)
     if vdpa.use_va:
         judge_va_close()
+    if vdpa.parent == PARENT_VDUSE:
+        judge_vduse_close_node()
 
 
 cdef void judge_owner(int ret) noexcept nogil:

@@ -94,6 +94,8 @@ cdef inline bint has_rings() noexcept nogil:
 
 cdef void judge_ring_ioctl(int cmd, const IoctlArg* arg) noexcept nogil:
     """What an accepted ioctl means for rings and configuration."""
+    if not has_rings():
+        return
     if cmd == CMD_SET_VRING_NUM:
         JR.q[arg.index].num = arg.num
     elif cmd == CMD_SET_VRING_ADDR:
@@ -106,9 +108,9 @@ cdef void judge_ring_ioctl(int cmd, const IoctlArg* arg) noexcept nogil:
         judge_ring_enable(arg)
     elif cmd == CMD_SET_GROUP_ASID:
         JR.binding[arg.index] = arg.num
-    elif cmd == CMD_SET_CONFIG and has_rings():
+    elif cmd == CMD_SET_CONFIG:
         judge_ring_set_config(arg)
-    elif cmd == CMD_GET_CONFIG and has_rings():
+    elif cmd == CMD_GET_CONFIG:
         judge_ring_get_config(arg)
 
 

@@ -66,6 +66,8 @@ CALLS = {
 
 _INSIDE = "it is a moment inside of the kernel, at which no system call can stop it"
 _TOOL = "use the `vdpa` command between two programs"
+_DAEMON = "the daemon of a VDUSE device is another process, which this C is not"
+_DRIVER = "it is what a driver of the kernel does, for which this C has no call"
 
 #: Ops that no call of a process can do, and why.
 CANNOT = {
@@ -73,6 +75,16 @@ CANNOT = {
     "irq_end": f"the device calls back when it likes; {_INSIDE}",
     "dev_del": f"removing the device needs netlink; {_TOOL}",
     "dev_add": f"making the device needs netlink; {_TOOL}",
+    "daemon": _DAEMON,
+    "vduse_read": _DAEMON,
+    "vduse_reply": _DAEMON,
+    "vduse_request": _DRIVER,
+    "vduse_leave": f"a request ends when its time has come; {_INSIDE}",
+    "vduse_ioctl": _DAEMON,
+    "vduse_file": _DAEMON,
+    "bounce": _DRIVER,
+    "umem": _DAEMON,
+    "driver_config": _DRIVER,
 }
 
 #: Ops that every process does: each has its own memory, limits and doorbells.

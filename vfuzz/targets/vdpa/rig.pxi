@@ -244,7 +244,59 @@ cdef int64_t rig_judge_removed(const int64_t* a) noexcept nogil:
     return 0
 
 
+# ---- the node ----
+
+cdef int64_t rig_judge_ioctl(const int64_t* a) noexcept nogil:
+    """What the judge says of an ioctl that returns `ret`. The number `value` stands for all three
+    addresses of a ring, for features, and for a length."""
+    cdef IoctlArg arg
+    memset(&arg, 0, sizeof(arg))
+    arg.index = <uint32_t>a[2]
+    arg.num = <uint32_t>a[3]
+    arg.desc = <uint64_t>a[4]
+    arg.avail = arg.desc
+    arg.used = arg.desc
+    arg.len = <uint32_t>a[4]
+    arg.flags = <uint32_t>a[5]
+    arg.fd = <int>a[6]
+    judge_ioctl(<int>a[0], &arg, <int>a[1])
+    return 0
+
+
+cdef int64_t rig_judge_mmap(const int64_t* a) noexcept nogil:
+    judge_mmap(<uint32_t>a[0], 1, True, False, 0, <int>a[1])
+    return 0
+
+
+cdef int64_t rig_judge_dev_add(const int64_t* a) noexcept nogil:
+    judge_dev_add(<int>a[0])
+    return 0
+
+
+cdef int64_t rig_eventfd_put(const int64_t* a) noexcept nogil:
+    eventfd_ctx_put(<int>a[0], X_SITE)
+    return E_fds[a[0]].refs
+
+
+cdef int64_t rig_eventfd_signal(const int64_t* a) noexcept nogil:
+    eventfd_signal(<int>a[0], X_SITE)
+    return E_fds[a[0]].signals
+
+
+cdef int64_t rig_minor_free(const int64_t* a) noexcept nogil:
+    ida_free(X_SITE)
+    return 0
+
+
+cdef int64_t rig_iommu_unmap(const int64_t* a) noexcept nogil:
+    iommu_unmap(v.domain, <uint64_t>a[0], <uint64_t>a[1])
+    return iommu_domain.nmaps
+
+
 # ---- all of them ----
+
+include "rig_vduse.pxi"
+
 
 cdef void _rig_add_tables():
     _rig_add("iotlb_init table limit flags lock", rig_iotlb_init)
@@ -315,6 +367,23 @@ cdef void _rig_add_device():
     _rig_field("v.mm", &v.mm, sizeof(v.mm))
 
 
+cdef void _rig_add_node():
+    _rig_add("judge_ioctl cmd ret index num value flags fd", rig_judge_ioctl)
+    _rig_add("judge_mmap pgoff ret", rig_judge_mmap)
+    _rig_add("judge_dev_add ret", rig_judge_dev_add)
+    _rig_add("eventfd_put eventfd -> references", rig_eventfd_put)
+    _rig_add("eventfd_signal eventfd -> signals", rig_eventfd_signal)
+    _rig_add("minor_free", rig_minor_free)
+    _rig_add("iommu_unmap iova size -> mappings left", rig_iommu_unmap)
+    _rig_field("eventfd.refs", &E_fds[0].refs, sizeof(int), EVENTFDS + 1, sizeof(Eventfd))
+    _rig_field("v.config_ctx", &v.config_ctx, sizeof(int))
+    _rig_field("vq.kick", &v_vqs[0].kick, sizeof(int), NVQS_MAX, sizeof(VhostVirtqueue))
+    _rig_field("vq.token", &v_vqs[0].token, sizeof(int), NVQS_MAX, sizeof(VhostVirtqueue))
+    _rig_field("sim.status", &vdpasim.status, 1)
+    _rig_field("sim.features", &vdpasim.features, 8)
+    _rig_field("judge.touched", &JN.touched, 1)
+
+
 cdef void _rig_add_judge():
     _rig_add("judge_begin_op", rig_judge_begin_op)
     _rig_add("judge_push asid asid -> pushes", rig_judge_push)
@@ -338,13 +407,23 @@ _RIG_CONSTANTS.update({
     "CONTIGUOUS": MMAP_PATTERN_CONTIGUOUS, "SCATTERED": MMAP_PATTERN_SCATTERED,
     "PAIRS": MMAP_PATTERN_PAIRS, "REVERSED": MMAP_PATTERN_REVERSED,
     "SIZEOF_VHOST_MSG": SIZEOF_VHOST_MSG,
+    "GET": CMD_GET, "SET_STATUS": CMD_SET_STATUS, "GET_CONFIG": CMD_GET_CONFIG,
+    "SET_FEATURES": CMD_SET_FEATURES, "SET_CONFIG_CALL": CMD_SET_CONFIG_CALL,
+    "SUSPEND": CMD_SUSPEND, "RESUME": CMD_RESUME, "SET_LOG_BASE": CMD_SET_LOG_BASE,
+    "SET_MEM_TABLE": CMD_SET_MEM_TABLE, "SET_VRING_NUM": CMD_SET_VRING_NUM,
+    "SET_VRING_ADDR": CMD_SET_VRING_ADDR, "SET_VRING_BASE": CMD_SET_VRING_BASE,
+    "GET_VRING_BASE": CMD_GET_VRING_BASE, "SET_VRING_ENABLE": CMD_SET_VRING_ENABLE,
+    "SET_VRING_CALL": CMD_SET_VRING_CALL, "GET_VRING_GROUP": CMD_GET_VRING_GROUP,
+    "GET_VRING_DESC_GROUP": CMD_GET_VRING_DESC_GROUP, "GET_VRING_SIZE": CMD_GET_VRING_SIZE,
+    "SET_GROUP_ASID": CMD_SET_GROUP_ASID, "UNKNOWN_IOCTL": CMD_UNKNOWN,
+    "FD_CLOSED": FD_CLOSED,
 })
 
 _RIG_LIMITS.update({
-    "device": NAS_MAX, "file": FILES, "frame": FRAMES_MAX, "kind": 2, "lifetime": N_LIFETIMES,
-    "map": MAPS_MAX, "npages": 1024, "object": OBJS_MAX, "pattern": 4, "pgoff": 1024,
-    "pins": RIG_PINS_MAX, "place": TABLE_MAX, "record": MAP_FILES_MAX, "space": AS_MAX,
-    "table": RIG_TABLES, "upage": UAREA_PAGES,
+    "cmd": CMD_UNKNOWN + 1, "device": NAS_MAX, "eventfd": EVENTFDS + 1, "file": FILES,
+    "frame": FRAMES_MAX, "kind": 2, "lifetime": N_LIFETIMES, "map": MAPS_MAX, "npages": 1024,
+    "object": OBJS_MAX, "pattern": 4, "pgoff": 1024, "pins": RIG_PINS_MAX, "place": TABLE_MAX,
+    "record": MAP_FILES_MAX, "space": AS_MAX, "table": RIG_TABLES, "upage": UAREA_PAGES,
 })
 
 
@@ -352,4 +431,6 @@ cdef void _rig_add_target():
     _rig_add_tables()
     _rig_add_memory()
     _rig_add_device()
+    _rig_add_node()
     _rig_add_judge()
+    _rig_add_vduse()

@@ -259,9 +259,7 @@ cdef int vhost_set_memory(const IoctlArg* arg) noexcept nogil:
     newmem = kmalloc(b"memory table", O_CALL, b"vhost_set_memory:newmem")
     if newmem == 0:
         return -ENOMEM
-    if copy_fails(arg, b"vhost_set_memory:regions"):
-        kfree(newmem, b"vhost_set_memory:free_copy")
-        return -EFAULT
+    # to copy no regions cannot fail
     newumem = kmalloc(b"umem", O_OPEN, b"vhost_set_memory:newumem")
     if newumem == 0:
         kfree(newmem, b"vhost_set_memory:free_umem")
@@ -468,6 +466,10 @@ cdef int before_vring_ioctl(int cmd, uint32_t q) noexcept nogil:
         if r:
             return r
         if is_packed(vq):
+            # it lies on the stack, and is what was there
+            if unlikely(not state.used_set):
+                violation(CHECK_V36, b"vhost_vdpa_vring_ioctl:vq_state", b"queue", q,
+                          b"the parent says half of the position of packed queue %lld", q, 0, 0)
             vq.last_avail_idx = state.avail >> 1 | <uint16_t>(state.avail << 15)
             vq.last_used_idx = state.used >> 1 | <uint16_t>(state.used << 15)
         else:
@@ -621,6 +623,8 @@ cdef int vhost_vdpa_mmap(uint32_t pgoff, uint32_t npages, bint shared, bint read
     if not vdpa.has_doorbell:
         return -ENOTSUPP
     if vhost_vdpa_get_vq_notification(pgoff, b"vhost_vdpa_mmap:index"):
+        return -EINVAL
+    if (pgoff * vdpa.doorbell_size) & PAGE_MASK_LOW:
         return -EINVAL
     if vdpa.doorbell_size != PAGE_SIZE:
         return -ENOTSUPP

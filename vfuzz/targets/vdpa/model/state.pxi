@@ -5,8 +5,8 @@ The names are upstream's: struct vhost_vdpa, vhost_vdpa_as, vhost_iotlb, vdpasim
 a pointer upstream it is an index here, 0 for NULL. All storage is static; what a program touched is
 reset before the next.
 """
-from libc.errno cimport (E2BIG, EBADF, EBUSY, EEXIST, EFAULT, EINVAL, EIO, ELOOP, ENODEV, ENOBUFS,
-                         ENOENT, ENOMEM, ENOSPC, ENOTTY, EOPNOTSUPP, EPERM, EPROTO)
+from libc.errno cimport (E2BIG, EAGAIN, EBADF, EBUSY, EEXIST, EFAULT, EINVAL, EIO, ELOOP, ENODEV,
+                         ENOBUFS, ENOENT, ENOMEM, ENOSPC, ENOTTY, EOPNOTSUPP, EPERM, EPROTO)
 
 cdef extern from *:
     """
@@ -83,6 +83,7 @@ cdef enum:
     VIRTIO_F_ACCESS_PLATFORM = 33
     VIRTIO_F_RING_PACKED = 34
     VIRTIO_ID_NET = 1
+    VIRTIO_ID_BLOCK = 2
 
     ENOTSUPP = 524              # not for user space, but it gets there
     ENOIOCTLCMD = 515           # user space gets ENOTTY
@@ -106,10 +107,33 @@ cdef enum:
     PARENT_SIM = 0              # vdpasim_batch_config_ops: set_map
     PARENT_SIM_DMA = 1          # vdpasim_config_ops: dma_map, dma_unmap
     PARENT_IOMMU = 2            # vp_vdpa_ops: neither, the platform's IOMMU maps
+    PARENT_VDUSE = 3            # vduse_vdpa_config_ops: set_map, user addresses
 
     # whose mapping a struct vdpa_map_file belongs to
     MAP_FILE_VHOST = 0
     MAP_FILE_DOMAIN = 1         # of VDUSE
+
+    # VDUSE: types of request, results, and what our arenas hold
+    VDUSE_GET_VQ_STATE = 0
+    VDUSE_SET_STATUS = 1
+    VDUSE_UPDATE_IOTLB = 2
+    VDUSE_SET_VQ_GROUP_ASID = 3
+    VDUSE_REQ_RESULT_OK = 0
+    VDUSE_REQ_RESULT_FAILED = 1
+    VDUSE_DEVS = 2              # 0 is vhost-vdpa's, 1 has a driver of the kernel
+    VDUSE_VQS = 2
+    VDUSE_MSGS = 8              # requests that wait at a time
+    VDUSE_CONFIG_SIZE = 24      # that the daemon gives its devices
+    VDUSE_NUM_MAX = 256         # of their rings
+    VDUSE_BOUNCE_MAPS = 8       # pages that a program bounces
+    VDUSE_BOUNCE_PAGES = 16_384     # VDUSE_BOUNCE_SIZE
+    VDUSE_MIN_BOUNCE_PAGES = 256    # VDUSE_MIN_BOUNCE_SIZE
+    GROUPS_MAX = 4
+
+    # lists of a struct vduse_dev_msg
+    MSG_ON_NONE = 0
+    MSG_ON_SEND = 1
+    MSG_ON_RECV = 2
 
     # locks: bits of L_held
     L_NONE = 0
@@ -274,6 +298,61 @@ cdef struct VdpaSim:            # struct vdpasim
 cdef struct VqState:            # struct vdpa_vq_state, a union: what is meant, says the ring
     uint16_t avail              # split: avail_index; packed: counter in bit 0, index above
     uint16_t used               # packed: likewise
+    uint8_t used_set            # get_vq_state(): the parent wrote it
+
+cdef struct VduseMsg:           # struct vduse_dev_msg, on the stack of who waits for it
+    uint8_t live
+    uint8_t on                  # MSG_ON_*
+    uint8_t thread              # a thread of the kernel waits, not the caller
+    uint8_t completed
+    uint8_t result
+    uint8_t type
+    uint8_t status              # of VDUSE_SET_STATUS
+    uint32_t request_id
+
+cdef struct VduseQueue:         # struct vduse_virtqueue
+    uint16_t num_max
+    uint32_t num
+    uint64_t desc_addr
+    uint64_t driver_addr
+    uint64_t device_addr
+    VqState state
+    uint8_t ready
+    uint8_t kicked
+    uint8_t cb                  # a callback is set
+    int trigger                 # cb.trigger: eventfd, 0 none
+    uint8_t kickfd              # the daemon gave an eventfd
+    uint32_t kicks              # signals of it
+
+cdef struct VduseBounce:        # struct vduse_bounce_map of one page
+    uint8_t used                # orig_phys is set
+    uint8_t page                # bounce_page is there
+    uint8_t known[512]          # bits: bytes of it that somebody wrote
+
+cdef struct VduseDev:           # struct vduse_dev
+    int obj                     # itself: an object, 0 there is none
+    int vdev                    # the vdpa device: object
+    uint8_t connected
+    uint8_t broken
+    uint8_t status
+    uint8_t config_cb
+    uint64_t driver_features
+    uint32_t generation
+    uint32_t config_size
+    uint8_t config[VDUSE_CONFIG_SIZE]
+    uint32_t msg_unique
+    int n_send
+    int n_recv
+    int send_list[VDUSE_MSGS]
+    int recv_list[VDUSE_MSGS]
+    VduseMsg msgs[VDUSE_MSGS]
+    VduseQueue vqs[VDUSE_VQS]
+    uint32_t group_as[GROUPS_MAX]   # vq_groups[].as, as its id (API 1)
+    uint8_t bounce_map
+    uint32_t bounce_pages       # bounce_size, which a daemon may make smaller from 6.4 on
+    int umem                    # struct vduse_umem: object, 0 none; its pages are V_umem_pages
+    VduseBounce bounce[VDUSE_BOUNCE_MAPS]
+
 
 cdef struct VpVring:            # struct vp_vring and the device's queue behind it
     uint8_t cb                  # a callback is set
@@ -367,7 +446,10 @@ cdef VhostVdpa v
 cdef VhostVirtqueue v_vqs[NVQS_MAX]
 cdef Vdpa vdpa
 cdef VdpaSim vdpasim
-cdef Iotlb vdpasim_iommu[NAS_MAX]
+cdef VduseDev V_devs[VDUSE_DEVS]
+cdef int V_daemon               # DAEMON_MODE_*
+cdef int32_t V_umem_pages[UAREA_PAGES]  # of device 1: only a driver of the kernel bounces
+cdef Iotlb vdpasim_iommu[NAS_MAX]   # VDUSE: of struct vduse_iova_domain
 cdef VpVdpa vp_vdpa
 cdef Iotlb iommu_domain         # what v.domain maps
 cdef Eventfd E_fds[EVENTFDS + 1]    # eventfd 0 is NULL

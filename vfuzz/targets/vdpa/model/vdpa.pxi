@@ -16,7 +16,12 @@ cdef int ops_set_map(uint32_t asid, const Iotlb* iotlb) noexcept nogil:
     cdef int r
     if unlikely(not vdpa.has_set_map):
         null_op(b"ops_set_map:null")
-    r = -ENOMEM if fault(FAULT_MAP, b"ops_set_map:fault") else vdpasim_set_map(asid, iotlb)
+    if fault(FAULT_MAP, b"ops_set_map:fault"):
+        r = -ENOMEM
+    elif vdpa.parent == PARENT_VDUSE:
+        r = vduse_vdpa_set_map(asid, iotlb)
+    else:
+        r = vdpasim_set_map(asid, iotlb)
     judge_push(asid, r)
     return r
 
@@ -54,25 +59,32 @@ cdef inline Iotlb* parent_table(uint32_t asid) noexcept nogil:
 
 cdef int vdpa_reset(uint32_t flags) noexcept nogil:
     """vdpa_reset(): the parent forgets rings, status and features; flags: VDPA_RESET_F_*."""
+    cdef int r = 0
     vdpa.features_valid = False
     callbacks_finish()
     if vdpa.parent == PARENT_IOMMU:
         vp_vdpa_reset()
+    elif vdpa.parent == PARENT_VDUSE:
+        r = vduse_vdpa_reset(&V_devs[0])
     else:
         vdpasim_reset(flags)
     judge_reset()
-    return 0
+    return r
 
 
 cdef uint8_t ops_get_status() noexcept nogil:
     if vdpa.parent == PARENT_IOMMU:
         return vp_vdpa.status
+    if vdpa.parent == PARENT_VDUSE:
+        return V_devs[0].status
     return vdpasim_get_status()
 
 
 cdef void vdpa_set_status(uint8_t status) noexcept nogil:
     if vdpa.parent == PARENT_IOMMU:
         vp_vdpa_set_status(status)
+    elif vdpa.parent == PARENT_VDUSE:
+        vduse_vdpa_set_status(&V_devs[0], status)
     else:
         vdpasim_set_status(status)
 
@@ -82,12 +94,17 @@ cdef int vdpa_set_features(uint64_t features) noexcept nogil:
     if vdpa.parent == PARENT_IOMMU:
         vp_vdpa.features = features
         return 0
+    if vdpa.parent == PARENT_VDUSE:
+        V_devs[0].driver_features = features
+        return 0
     return vdpasim_set_driver_features(features)
 
 
 cdef uint64_t ops_get_driver_features() noexcept nogil:
     if vdpa.parent == PARENT_IOMMU:
         return vp_vdpa.features
+    if vdpa.parent == PARENT_VDUSE:
+        return V_devs[0].driver_features
     return vdpasim.features
 
 
@@ -109,10 +126,13 @@ cdef int ops_resume() noexcept nogil:
 
 cdef void vdpa_get_config(uint32_t offset, uint8_t* buf, uint32_t length) noexcept nogil:
     """A driver that reads before it set features is a legacy one."""
+    cdef uint8_t[CONFIG_MAX] known
     if not vdpa.features_valid:
         vdpa_set_features(0)
     if vdpa.parent == PARENT_IOMMU:
         vp_vdpa_get_config(offset, buf, length)
+    elif vdpa.parent == PARENT_VDUSE:
+        vduse_vdpa_get_config(&V_devs[0], offset, buf, known, min(length, <uint32_t>CONFIG_MAX))
     else:
         vdpasim_get_config(offset, buf, length)
 
@@ -120,6 +140,9 @@ cdef void vdpa_get_config(uint32_t offset, uint8_t* buf, uint32_t length) noexce
 cdef void vdpa_set_config(uint32_t offset, const uint8_t* buf, uint32_t length) noexcept nogil:
     if vdpa.parent == PARENT_IOMMU:
         vp_vdpa_set_config(offset, buf, length)
+    elif vdpa.parent == PARENT_VDUSE:
+        # the daemon's configuration is for reading
+        return
     else:
         vdpasim_set_config(offset, buf, length)
 
@@ -128,10 +151,14 @@ cdef void ops_set_config_cb() noexcept nogil:
     """The simulator has no configuration interrupt."""
     if vdpa.parent == PARENT_IOMMU:
         vp_vdpa.config_cb = True
+    elif vdpa.parent == PARENT_VDUSE:
+        V_devs[0].config_cb = True
 
 
 cdef bint ops_config_cb() noexcept nogil:
     """Can the parent call the configuration callback now?"""
+    if vdpa.parent == PARENT_VDUSE:
+        return V_devs[0].config_cb and V_devs[0].status & VIRTIO_CONFIG_S_DRIVER_OK
     return vdpa.parent == PARENT_IOMMU and vp_vdpa.config_cb and vp_vdpa.config_irq
 
 
@@ -143,6 +170,8 @@ cdef void ops_set_vq_address(uint32_t q, uint64_t desc, uint64_t driver,
         vp_vdpa.vring[q].desc = desc
         vp_vdpa.vring[q].driver = driver
         vp_vdpa.vring[q].device = device
+    elif vdpa.parent == PARENT_VDUSE:
+        vduse_vdpa_set_vq_address(q, desc, driver, device)
     else:
         vdpasim_set_vq_address(q, desc, driver, device)
 
@@ -150,6 +179,8 @@ cdef void ops_set_vq_address(uint32_t q, uint64_t desc, uint64_t driver,
 cdef void ops_set_vq_num(uint32_t q, uint32_t num) noexcept nogil:
     if vdpa.parent == PARENT_IOMMU:
         vp_vdpa.vring[q].size = num
+    elif vdpa.parent == PARENT_VDUSE:
+        V_devs[0].vqs[q].num = num
     else:
         vdpasim_set_vq_num(q, num)
 
@@ -159,12 +190,16 @@ cdef uint32_t ops_get_vq_size(uint32_t q) noexcept nogil:
         null_op(b"ops_get_vq_size:null")
     if vdpa.parent == PARENT_IOMMU:
         return vp_vdpa.vring[q].size
+    if vdpa.parent == PARENT_VDUSE:
+        return vduse_vdpa_get_vq_size(q)
     return vdpasim_get_vq_size(q)
 
 
 cdef void ops_set_vq_ready(uint32_t q, bint ready) noexcept nogil:
     if vdpa.parent == PARENT_IOMMU:
         vp_vdpa.vring[q].enable = ready
+    elif vdpa.parent == PARENT_VDUSE:
+        V_devs[0].vqs[q].ready = ready
     else:
         vdpasim_set_vq_ready(q, ready)
 
@@ -172,6 +207,8 @@ cdef void ops_set_vq_ready(uint32_t q, bint ready) noexcept nogil:
 cdef int ops_set_vq_state(uint32_t q, const VqState* state) noexcept nogil:
     if vdpa.parent == PARENT_IOMMU:
         return vp_vdpa_set_vq_state(q, state)
+    if vdpa.parent == PARENT_VDUSE:
+        return vduse_vdpa_set_vq_state(q, state)
     return vdpasim_set_vq_state(q, state)
 
 
@@ -179,12 +216,16 @@ cdef int ops_get_vq_state(uint32_t q, VqState* state) noexcept nogil:
     """-EOPNOTSUPP: virtio-pci has no way to ask."""
     if vdpa.parent == PARENT_IOMMU:
         return -EOPNOTSUPP
+    if vdpa.parent == PARENT_VDUSE:
+        return vduse_vdpa_get_vq_state(q, state)
     return vdpasim_get_vq_state(q, state)
 
 
 cdef void ops_set_vq_cb(uint32_t q, bint set) noexcept nogil:
     if vdpa.parent == PARENT_IOMMU:
         vp_vdpa.vring[q].cb = set
+    elif vdpa.parent == PARENT_VDUSE:
+        vduse_vdpa_set_vq_cb(q, set)
     else:
         vdpasim_set_vq_cb(q, set)
 
@@ -193,12 +234,16 @@ cdef bint ops_vq_cb(uint32_t q) noexcept nogil:
     """Can the parent call the callback of queue q now?"""
     if vdpa.parent == PARENT_IOMMU:
         return vp_vdpa.vring[q].cb and vp_vdpa.vring[q].irq != 0
+    if vdpa.parent == PARENT_VDUSE:
+        return vduse_vq_cb(q)
     return sim_vqs[q].cb and vdpasim.running and sim_vqs[q].ready
 
 
 cdef void ops_kick_vq(uint32_t q) noexcept nogil:
     if vdpa.parent == PARENT_IOMMU:
         vp_vdpa.vring[q].kicks += 1
+    elif vdpa.parent == PARENT_VDUSE:
+        vduse_vq_kick(q)
     else:
         vdpasim_kick_vq(q)
 
@@ -223,6 +268,8 @@ cdef uint32_t ops_get_vq_group(uint32_t q) noexcept nogil:
 cdef int ops_set_group_asid(uint32_t group, uint32_t asid) noexcept nogil:
     if unlikely(not vdpa.has_groups):
         null_op(b"ops_set_group_asid:null")
+    if vdpa.parent == PARENT_VDUSE:
+        return vduse_set_group_asid(&V_devs[0], group, asid)
     return vdpasim_set_group_asid(group, asid)
 
 
@@ -285,12 +332,16 @@ cdef int vdpa_create() noexcept nogil:
         vdpa.first = 0x1000
     if vdpa.parent == PARENT_IOMMU:
         return vp_vdpa_create()
+    if vdpa.parent == PARENT_VDUSE:
+        return vduse_create()
     return vdpasim_create()
 
 
 cdef void vdpa_free() noexcept nogil:
     """The device's last reference is gone."""
-    if vdpa.parent != PARENT_IOMMU:
+    if vdpa.parent == PARENT_VDUSE:
+        vduse_free()
+    elif vdpa.parent != PARENT_IOMMU:
         vdpasim_free()
     vdpa.exists = False
     judge_removed()

@@ -33,7 +33,6 @@ cdef struct JudgeQueue:
     uint16_t last_used
     # the chain that was taken and not used yet
     int head                    # -1 none
-    uint64_t pulled             # bytes read of it
     uint64_t written
     uint32_t taken              # chains in this run of work
     Chain chain
@@ -58,9 +57,12 @@ cdef void judge_ring_boot() noexcept nogil:
     cdef int i
     for i in range(NVQS_MAX):
         JR.q[i].num = 0
-        JR.q[i].head = -1
+        JR.q[i].chain.n = 0
+        JR.q[i].written = 0
     judge_ring_reset()
     JR.packet_len = 0
+    JR.push_failed = False
+    JR.short_copy = False
     memset(JR.config, 0, sizeof(JR.config))
     if mac == BOOT_MAC_PLAIN:
         memcpy(JR.config, b"\x52\x54\x01\x02\x03\x04", ETH_ALEN)
@@ -480,7 +482,6 @@ cdef void judge_getdesc(const Vringh* vrh, const Kiov* riov, const Kiov* wiov, u
     judge_segments(q, riov, False)
     judge_segments(q, wiov, True)
     b.head = head
-    b.pulled = 0
     b.written = 0
 
 

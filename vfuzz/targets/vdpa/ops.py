@@ -133,8 +133,8 @@ BOOT = (
     Arg("doorbell", "enum", names=("page", "packed"),
         doc="iommu: each doorbell has a page of its own and can be mapped, or 4 bytes"),
     Arg("use_va", "bool", doc="vdpa_sim.use_va: mappings are files and user addresses (6.4)"),
-    Arg("mac", "enum", names=("plain", "zero", "short"),
-        doc="the simulator's address: 52:54:01:02:03:04, zeros, or 02:00:00:00:00:01"),
+    Arg("mac", "enum", names=("zero", "plain", "short"),
+        doc="the simulator's address: zeros, 52:54:01:02:03:04, or 02:00:00:00:00:01"),
     Arg("vduse_api", "int", 0, 1, doc="API version of the VDUSE daemon; 1 has groups (7.0)"),
 )
 

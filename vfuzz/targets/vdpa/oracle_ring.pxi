@@ -68,8 +68,8 @@ cdef void judge_ring_boot() noexcept nogil:
         memcpy(JR.config, b"\x52\x54\x01\x02\x03\x04", ETH_ALEN)
     elif mac == BOOT_MAC_SHORT:
         memcpy(JR.config, b"\x02\x00\x00\x00\x00\x01", ETH_ALEN)
-    JR.config[NET_MTU] = 0xdc
-    JR.config[NET_MTU + 1] = 0x05
+    JR.config[NET_CONFIG_MTU] = 1500 & 0xff
+    JR.config[NET_CONFIG_MTU + 1] = 1500 >> 8
 
 
 cdef void judge_ring_reset() noexcept nogil:
@@ -140,8 +140,8 @@ cdef void judge_ring_get_config(const IoctlArg* arg) noexcept nogil:
     """V40: what was set, and the link is up."""
     cdef uint32_t i
     cdef uint8_t got
-    JR.config[ETH_ALEN] = VIRTIO_NET_S_LINK_UP
-    JR.config[ETH_ALEN + 1] = 0
+    JR.config[NET_CONFIG_STATUS] = VIRTIO_NET_S_LINK_UP
+    JR.config[NET_CONFIG_STATUS + 1] = 0
     for i in range(min(arg.len, <uint32_t>8)):
         got = <uint8_t>(arg.desc >> (8 * i))
         if unlikely(got != JR.config[arg.num + i]):

@@ -15,8 +15,8 @@ _ALL = ("linux-6.1", *_NEW)
 
 QUIRKS = (
     Quirk("CANARY", "canary",
-          "planted: a mapping that is removed leaves its last page pinned", "none", "",
-          _ALL, ("V10",), "planted", canary=True),
+          "planted: open allocates something that nobody frees", "none", "",
+          _ALL, ("V46",), "planted", canary=True),
     Quirk("A01", "vdpa-asid0-leak", "address space 0 is taken for permanent and survives the close",
           "unverified", "", _ALL, ("V18",), "recalled"),
     Quirk("A02", "vdpa-batch-as-uaf",

@@ -618,6 +618,8 @@ cdef int vhost_vdpa_mmap(uint32_t pgoff, uint32_t npages, bint shared, bint read
     """mmap(2) of the doorbell of queue `pgoff` at page `upage` of the area: 0 or -errno."""
     if npages == 0 or upage + npages > UAREA_PAGES:
         return -EINVAL
+    # MAP_FIXED: what was there is gone before the file is asked, and stays so if that refuses
+    mm_unmap(<int>upage, <int>npages)
     if npages != 1 or not shared or readable:
         return -EINVAL
     if not vdpa.has_doorbell:

@@ -106,8 +106,7 @@ cdef void vhost_vdpa_pa_unmap(Iotlb* iotlb, uint64_t start, uint64_t last,
             page = pfn_to_page(pfn, b"vhost_vdpa_pa_unmap:page")
             if map.perm & VHOST_ACCESS_WO:
                 set_page_dirty_lock(page, b"vhost_vdpa_pa_unmap:dirty")
-            if not (quirk(QUIRK_CANARY) and pinned == 1):
-                unpin_user_page(page, b"vhost_vdpa_pa_unmap:unpin")
+            unpin_user_page(page, b"vhost_vdpa_pa_unmap:unpin")
             pfn += 1
             pinned -= 1
         mm.pinned_vm -= <int64_t>(map.size >> PAGE_SHIFT)

@@ -15,13 +15,11 @@ cdef enum:
     VQ_TX = 1
     VQ_CTRL = 2
 
-    VIRTIO_NET_S_LINK_UP = 1
     VIRTIO_NET_CTRL_MAC = 1     # class and command of the control queue
     VIRTIO_NET_CTRL_MAC_ADDR_SET = 1
     VIRTIO_NET_OK = 0
     VIRTIO_NET_ERR = 1
     ETH_ALEN = 6
-    NET_MTU = 10                # offset in struct virtio_net_config
 
 cdef struct Vring:
     uint32_t num

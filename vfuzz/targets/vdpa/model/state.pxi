@@ -89,6 +89,9 @@ cdef enum:
     ENOIOCTLCMD = 515           # user space gets ENOTTY
     CONFIG_MAX = 64             # bytes of config space
     NET_CONFIG_SIZE = 24        # struct virtio_net_config
+    NET_CONFIG_STATUS = 6
+    NET_CONFIG_MTU = 10
+    VIRTIO_NET_S_LINK_UP = 1
     QUEUE_NUM_MAX = 256         # of the simulator and of vp_vdpa
     EVENTFDS = 3                # of the process
     FD_NONE = 0                 # VHOST_FILE_UNBIND; 1..EVENTFDS: an eventfd

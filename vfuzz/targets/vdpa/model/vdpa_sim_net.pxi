@@ -21,15 +21,14 @@ cdef void vdpasim_net_create() noexcept nogil:
         memcpy(vdpasim.config, b"\x52\x54\x01\x02\x03\x04", ETH_ALEN)
     elif mac == BOOT_MAC_SHORT:
         memcpy(vdpasim.config, b"\x02\x00\x00\x00\x00\x01", ETH_ALEN)
-    # 1500
-    vdpasim.config[NET_MTU] = 0xdc
-    vdpasim.config[NET_MTU + 1] = 0x05
+    vdpasim.config[NET_CONFIG_MTU] = 1500 & 0xff
+    vdpasim.config[NET_CONFIG_MTU + 1] = 1500 >> 8
 
 
 cdef inline void vdpasim_net_get_config() noexcept nogil:
     """Each read of the configuration says that the link is up."""
-    vdpasim.config[ETH_ALEN] = VIRTIO_NET_S_LINK_UP
-    vdpasim.config[ETH_ALEN + 1] = 0
+    vdpasim.config[NET_CONFIG_STATUS] = VIRTIO_NET_S_LINK_UP
+    vdpasim.config[NET_CONFIG_STATUS + 1] = 0
 
 
 # ---- packets ----

@@ -133,6 +133,8 @@ cdef int vhost_vdpa_open() noexcept nogil:
     # get_iova_range(), or what the domain enforces
     v.first = vdpa.first
     v.last = vdpa.last
+    if quirk(QUIRK_CANARY):
+        kmalloc(b"canary", O_CALL, b"vhost_vdpa_open:canary")
     return 0
 
 

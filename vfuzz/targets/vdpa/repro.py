@@ -68,7 +68,6 @@ _INSIDE = "it is a moment inside of the kernel, at which no system call can stop
 _TOOL = "use the `vdpa` command between two programs"
 _DAEMON = "the daemon of a VDUSE device is another process, which this C is not"
 _DRIVER = "it is what a driver of the kernel does, for which this C has no call"
-
 _RINGS = "rings are not written by such a program yet"
 
 #: Ops that no call of a process can do, and why.

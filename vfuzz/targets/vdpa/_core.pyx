@@ -523,6 +523,7 @@ include "driver.pxi"
 cdef void target_boot() noexcept nogil:
     cdef uint32_t memlock = P.boot[BOOT_MEMLOCK]
     state_reset()
+    driver_reset()
     mm_reset(65536 if memlock == BOOT_MEMLOCK_PLENTY else 16 if memlock == BOOT_MEMLOCK_FEW else
              600 if memlock == BOOT_MEMLOCK_MEDIUM else 0, P.boot[BOOT_FOREIGN])
     judge_boot()

@@ -15,6 +15,10 @@ cdef struct Driver:
 cdef Driver D
 
 
+cdef inline void driver_reset() noexcept nogil:
+    memset(&D, 0, sizeof(D))
+
+
 # ---- memory ----
 
 cdef int guest_access(uint64_t at, uint32_t n, uint8_t* buf, bint write) noexcept nogil:

@@ -30,7 +30,7 @@ VECTOR = (("poke", "tx.base", 0), ("poke", "tx.len", 0))
 # fmt: off
 PROGRAMS = [
     program("V16", "a table is destroyed with its last mapping",
-            UP + "invalidate(npages=32)\ncvq()\n", "npages=32", "npages=0", quirk="B06"),
+            UP + "invalidate(npages=32)\ncvq()\n", "npages=32", "page=99", quirk="B06"),
     program("V16", "the memory of a batch that is not pushed",
             UP + "cvq(then=kick)\nbatch_begin()\ninvalidate(npages=32)\n"
             "munmap(npages=32)\nwork()\n", "batch_begin()", "task()"),

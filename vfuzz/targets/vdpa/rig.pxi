@@ -513,7 +513,8 @@ _RIG_CONSTANTS.update({
 _RIG_LIMITS.update({
     "cmd": CMD_UNKNOWN + 1, "device": NAS_MAX, "eventfd": EVENTFDS + 1, "file": FILES,
     "frame": FRAMES_MAX, "kind": 2, "lifetime": N_LIFETIMES, "map": MAPS_MAX, "npages": 1024,
-    "object": OBJS_MAX, "pattern": 4, "pgoff": 1024, "pins": RIG_PINS_MAX, "place": TABLE_MAX, "queue": NVQS_MAX,
+    "object": OBJS_MAX, "pattern": 4, "pgoff": 1024, "pins": RIG_PINS_MAX, "place": TABLE_MAX,
+    "queue": NVQS_MAX,
     "record": MAP_FILES_MAX, "space": AS_MAX, "table": RIG_TABLES, "upage": UAREA_PAGES,
 })
 

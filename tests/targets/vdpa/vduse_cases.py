@@ -28,6 +28,12 @@ PROGRAMS = [
             "update(upage=64)"),
     program("V26", "a group that a reset leaves where it was", "boot(parent=vduse, vduse_api=1)\n"
             + OWNER + "set_group_asid(asid=1)\nset_status()\n", "asid=1", "asid=0"),
+    program("V30", "the daemon asks for a mapping that nobody may use",
+            FILES + "update(perm=0)\nvduse_ioctl()\ninvalidate()\n", "perm=0", "perm=3"),
+    program("V30", "the daemon asks for a mapping that it may only read",
+            FILES + "update(perm=1)\nvduse_ioctl()\ninvalidate()\n", "perm=1", "perm=3"),
+    program("V30", "the IOMMU maps for nobody", "boot(parent=iommu)\n" + OWNER
+            + "update(perm=0)\n", "perm=0", "perm=1"),
     program("V36", "byte 512 of a page of which 512 were written",
             DRIVER + "bounce()\nbounce(what=READ, off=512)\n", "off=512", "off=511"),
     program("V36", "byte 512 of a page of which 512 were written, long ago",

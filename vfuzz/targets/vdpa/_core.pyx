@@ -347,16 +347,21 @@ cdef int op_vduse_ioctl(VduseDev* dev, const vf_op* op) noexcept nogil:
     cdef uint64_t last = start + op.arg[VDUSE_IOCTL_LEN] - 1
     # entries without an address space are of API 0
     cdef uint32_t asid = op.arg[VDUSE_IOCTL_ASID] if vdpa.nas > 1 else 0
+    cdef uint32_t mode = 0
     cdef Seg entry
     cdef int r
     if not dev.connected:
         return -EBADF
     if what == VDUSE_IOCTL_WHAT_GET_FD:
-        r = vduse_iotlb_get_fd(dev, asid, start, last, &entry)
+        r = vduse_iotlb_get_fd(dev, asid, start, last, &entry, &mode)
         judge_vduse_get_fd(dev, asid, start, last, &entry, r)
+        if r == 0:
+            judge_vduse_fd(&entry, mode)
     elif what == VDUSE_IOCTL_WHAT_GET_INFO:
         r = vduse_iotlb_get_info(dev, asid, start, last, &entry)
         judge_vduse_get_fd(dev, asid, start, last, &entry, r)
+        if r == 0:
+            obs(b"capability", dev.bounce_map)
     elif what == VDUSE_IOCTL_WHAT_GET_FEATURES:
         r = -EPERM if dev.broken else 0
         judge_vduse_ioctl(dev, True, r)

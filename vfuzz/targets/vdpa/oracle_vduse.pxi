@@ -319,6 +319,14 @@ cdef void judge_vduse_get_fd(const VduseDev* dev, uint32_t asid, uint64_t start,
                   <int64_t>entry.last, <int64_t>first.start)
 
 
+cdef void judge_vduse_fd(const Seg* entry, uint32_t mode) noexcept nogil:
+    """V30: the daemon cannot do more with a file than the mapping allows."""
+    if unlikely(mode & ~entry.perm):
+        violation(CHECK_V30, b"judge_vduse_fd:mode", b"mapping", W.op,
+                  b"the daemon has rights %lld to a file whose mapping has %lld", mode, entry.perm,
+                  0)
+
+
 cdef void judge_bounce(int page, uint32_t off, int known) noexcept nogil:
     """V36: what the daemon reads was given to it."""
     if unlikely(known == 0):

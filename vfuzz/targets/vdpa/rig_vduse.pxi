@@ -13,8 +13,9 @@ cdef int64_t rig_vduse_enqueue(const int64_t* a) noexcept nogil:
 
 cdef int64_t rig_vduse_get_fd(const int64_t* a) noexcept nogil:
     cdef Seg entry
+    cdef uint32_t mode
     cdef int r = vduse_iotlb_get_fd(&V_devs[0], <uint32_t>a[0], <uint64_t>a[1], <uint64_t>a[2],
-                                    &entry)
+                                    &entry, &mode)
     judge_vduse_get_fd(&V_devs[0], <uint32_t>a[0], <uint64_t>a[1], <uint64_t>a[2], &entry, r)
     return r
 

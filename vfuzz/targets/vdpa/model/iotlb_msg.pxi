@@ -137,6 +137,7 @@ cdef int vhost_vdpa_map(int a, uint64_t iova, uint64_t size, uint64_t pa, uint32
         if not v.in_batch:
             r = ops_set_map(asid, iotlb)
     else:
+        perm_to_iommu_flags(perm)
         r = iommu_map(v.domain, iova, pa, size, perm)
     if r:
         vhost_iotlb_del_range(iotlb, iova, iova + size - 1)

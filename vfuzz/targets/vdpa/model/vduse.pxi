@@ -740,16 +740,7 @@ cdef bint domain_first(VduseDev* dev, uint32_t asid, uint64_t start, uint64_t la
 
 cdef int vduse_iotlb_get_info(VduseDev* dev, uint32_t asid, uint64_t start, uint64_t last,
                               Seg* entry) noexcept nogil:
-    """VDUSE_IOTLB_GET_INFO: the same without a file; whether it can be replaced by memory."""
-    cdef int r = vduse_iotlb_get_fd(dev, asid, start, last, entry)
-    if r == 0:
-        obs(b"capability", dev.bounce_map)
-    return r
-
-
-cdef int vduse_iotlb_get_fd(VduseDev* dev, uint32_t asid, uint64_t start, uint64_t last,
-                            Seg* entry) noexcept nogil:
-    """VDUSE_IOTLB_GET_FD: 0 and the first mapping that overlaps, -EPERM, -EFAULT, -EINVAL."""
+    """VDUSE_IOTLB_GET_INFO: 0 and the first mapping that overlaps, -EPERM, -EFAULT, -EINVAL."""
     if dev.broken:
         return -EPERM
     if fault(FAULT_ADD, b"vduse_dev_ioctl:copy_entry"):
@@ -758,6 +749,27 @@ cdef int vduse_iotlb_get_fd(VduseDev* dev, uint32_t asid, uint64_t start, uint64
         return -EINVAL
     if fault(FAULT_ADD, b"vduse_dev_ioctl:copy_back"):
         return -EFAULT
+    return 0
+
+
+cdef void perm_to_file_flags(uint32_t perm) noexcept nogil:
+    """V30: a permission that there is; the kernel warns of others."""
+    if unlikely(perm < VHOST_ACCESS_RO or perm > VHOST_ACCESS_RW):
+        violation(CHECK_V30, b"perm_to_file_flags:warn", b"mapping", 0,
+                  b"the kernel warns of permission %lld of a file's mapping", perm, 0, 0)
+
+
+cdef int vduse_iotlb_get_fd(VduseDev* dev, uint32_t asid, uint64_t start, uint64_t last,
+                            Seg* entry, uint32_t* mode) noexcept nogil:
+    """VDUSE_IOTLB_GET_FD: the same, and how the daemon can use the file: as it was opened.
+
+    receive_fd() takes from its flags whether exec() closes the fd, and nothing else.
+    """
+    cdef int r = vduse_iotlb_get_info(dev, asid, start, last, entry)
+    if r:
+        return r
+    perm_to_file_flags(entry.perm)
+    mode[0] = VHOST_ACCESS_RW
     return 0
 
 

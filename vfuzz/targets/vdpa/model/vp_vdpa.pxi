@@ -139,6 +139,13 @@ cdef void iommu_domain_free(int domain, site_t site) noexcept nogil:
     vhost_iotlb_reset(&iommu_domain)
 
 
+cdef void perm_to_iommu_flags(uint32_t perm) noexcept nogil:
+    """V30: a permission that there is; the kernel warns of others."""
+    if unlikely(perm < VHOST_ACCESS_RO or perm > VHOST_ACCESS_RW):
+        violation(CHECK_V30, b"perm_to_iommu_flags:warn", b"mapping", 0,
+                  b"the kernel warns of permission %lld", perm, 0, 0)
+
+
 cdef int iommu_map(int domain, uint64_t iova, uint64_t pa, uint64_t size,
                    uint32_t perm) noexcept nogil:
     """Whole pages: 0, -EINVAL, -ENOMEM. A fault site (map)."""

@@ -52,6 +52,7 @@ FIELDS: dict[tuple[str, str], tuple[str, str]] = {
     ("put", ""): ("holder", "refcount"),
     ("put", "eventfd"): ("refcount", ""),
     ("schedule", ""): ("", ""),
+    ("send", "message"): ("type", ""),
     ("signal", "eventfd"): ("count", ""),
     ("take", "buffer"): ("frame", "size"),
     ("unmap", "mapping"): ("frame", "size"),

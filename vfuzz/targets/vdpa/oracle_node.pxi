@@ -20,6 +20,7 @@ cdef struct JudgeNode:
     uint8_t ready[NVQS_MAX]
     uint8_t base_known[NVQS_MAX]    # base[] was set or reset, and the device did not run since
     uint32_t base[NVQS_MAX]
+    uint32_t num[NVQS_MAX]      # size of each ring, 0 not set
     uint8_t bypass[NVQS_MAX]    # producers that were registered before the op
 
 cdef JudgeNode JN
@@ -43,6 +44,9 @@ cdef void judge_node_reset() noexcept nogil:
         JN.ready[i] = False
         JN.base[i] = 0
         JN.base_known[i] = True
+        # a simulator's rings keep their size
+        if vdpa.parent == PARENT_IOMMU or vdpa.parent == PARENT_VDUSE:
+            JN.num[i] = 0
 
 
 cdef void judge_node_close() noexcept nogil:
@@ -284,6 +288,8 @@ cdef void judge_vring_num(const IoctlArg* arg, int ret) noexcept nogil:
     elif expected == 0 and arg.num > vdpa.vq_num_max:
         expected, check, site = -EINVAL, CHECK_V43, b"judge_vring_num:max"
     judge_errno(ret, expected, check, site, b"judge_vring_num:errno")
+    if ret == 0:
+        JN.num[arg.index] = arg.num
 
 
 cdef void judge_vring_addr(const IoctlArg* arg, int ret) noexcept nogil:
@@ -371,6 +377,16 @@ cdef void judge_vring_fd(int cmd, const IoctlArg* arg, int ret) noexcept nogil:
                       -ret, q, 0)
 
 
+cdef uint32_t ring_size(uint32_t q, uint32_t said) noexcept nogil:
+    """What the parent says of a ring: virtio-pci begins with the maximum, VDUSE with the queue's
+    own, a simulator says the maximum until the device runs."""
+    if vdpa.parent == PARENT_IOMMU or vdpa.parent == PARENT_VDUSE:
+        if JN.num[q]:
+            return JN.num[q]
+        return vdpa.vq_num_max if vdpa.parent == PARENT_IOMMU else said
+    return JN.num[q] if is_running() else vdpa.vq_num_max
+
+
 cdef void judge_get_vring(int cmd, const IoctlArg* arg, int ret) noexcept nogil:
     """V48, V25: a group of the device's, or an errno."""
     cdef int expected = queue_errno(arg)
@@ -390,6 +406,11 @@ cdef void judge_get_vring(int cmd, const IoctlArg* arg, int ret) noexcept nogil:
         violation(CHECK_V25, b"judge_get_vring:group", b"queue", arg.index,
                   b"queue %lld is in group %lld, not %lld", arg.index, arg.num,
                   vdpa.group_of[arg.index])
+    if unlikely(ret == 0 and cmd == CMD_GET_VRING_SIZE
+                and arg.num != ring_size(arg.index, arg.num)):
+        violation(CHECK_V43, b"judge_get_vring:size", b"queue", arg.index,
+                  b"the ring of queue %lld has size %lld, must have %lld", arg.index, arg.num,
+                  ring_size(arg.index, arg.num))
 
 
 cdef void judge_set_group_asid(const IoctlArg* arg, int ret) noexcept nogil:
@@ -485,6 +506,7 @@ cdef void judge_mmap(uint32_t pgoff, uint32_t npages, bint shared, bint readable
 cdef void judge_dev_add(int ret) noexcept nogil:
     """V46: a device that could not be made leaves nothing."""
     cdef int expected = 0
+    memset(JN.num, 0, sizeof(JN.num))
     if not vdpa.keeps_maps and J.device_limit < 2:
         expected = -EINVAL
     elif vdpa.parent == PARENT_VDUSE and J.device_limit == 0:

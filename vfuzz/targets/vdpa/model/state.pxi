@@ -222,6 +222,7 @@ cdef struct VhostVirtqueue:     # struct vhost_virtqueue
     int call_ctx
     int error_ctx
     int token                   # call_ctx.producer.token
+    int indirect                # vectors that vhost-vdpa never uses: object
     uint8_t producer            # registered with the interrupt bypass
     uint8_t handler             # handle_kick is set: struct initialised by open
 

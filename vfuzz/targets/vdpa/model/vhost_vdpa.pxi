@@ -65,6 +65,7 @@ cdef void vhost_dev_cleanup() noexcept nogil:
             eventfd_ctx_put(v_vqs[i].kick, b"vhost_dev_cleanup:kick")
         if v_vqs[i].call_ctx:
             eventfd_ctx_put(v_vqs[i].call_ctx, b"vhost_dev_cleanup:call_ctx")
+        kfree(v_vqs[i].indirect, b"vhost_dev_cleanup:indirect")
         vhost_vq_reset(i)
     kfree(v.umem, b"vhost_dev_cleanup:umem")
     v.umem = 0
@@ -165,9 +166,25 @@ cdef void vhost_vdpa_release() noexcept nogil:
 
 # ---- ioctls ----
 
+cdef int vhost_dev_alloc_iovecs() noexcept nogil:
+    """0 or -ENOMEM. Of the three vectors of a queue two are of no bytes here."""
+    cdef uint32_t i
+    for i in range(v.nvqs):
+        v_vqs[i].indirect = kmalloc(b"iovec", O_OPEN, b"vhost_dev_alloc_iovecs:indirect")
+        if v_vqs[i].indirect == 0:
+            while i:
+                i -= 1
+                kfree(v_vqs[i].indirect, b"vhost_dev_alloc_iovecs:free")
+                v_vqs[i].indirect = 0
+            return -ENOMEM
+    return 0
+
+
 cdef int vhost_dev_set_owner() noexcept nogil:
     if v.mm:
         return -EBUSY
+    if vhost_dev_alloc_iovecs():
+        return -ENOMEM
     v.mm = mm.who + 1
     return 0
 

@@ -45,7 +45,7 @@ cdef inline uint64_t ring_page(uint32_t q, uint32_t which) noexcept nogil:
     return <uint64_t>(4 * q + which) << PAGE_SHIFT
 
 
-cdef inline uint32_t ring_size(uint32_t q) noexcept nogil:
+cdef inline uint32_t guest_ring_size(uint32_t q) noexcept nogil:
     """What the guest believes; before it has said so, 16."""
     return v_vqs[q].num if v_vqs[q].num > 1 and v_vqs[q].num <= QUEUE_NUM_MAX else 16
 
@@ -81,7 +81,7 @@ cdef int publish(uint32_t q, uint32_t head, uint32_t count) noexcept nogil:
         return r
     idx = le16(raw)
     for i in range(count):
-        r = put_u16(ring_page(q, 1) + 4 + 2 * (idx & (ring_size(q) - 1)), head)
+        r = put_u16(ring_page(q, 1) + 4 + 2 * (idx & (guest_ring_size(q) - 1)), head)
         if r:
             return r
         idx += 1
@@ -114,7 +114,7 @@ cdef void cut(Pieces* p, uint64_t addr, uint32_t len, uint32_t n, uint32_t flags
 
 cdef int offer(uint32_t q, const Pieces* p, bint indirect) noexcept nogil:
     """Write the chain and make it available: 0, -EFAULT."""
-    cdef uint32_t size = ring_size(q), slot = D.slot[q], at, next, head = slot & (size - 1)
+    cdef uint32_t size = guest_ring_size(q), slot = D.slot[q], at, next, head = slot & (size - 1)
     cdef uint64_t table = ring_page(q, 3) if indirect else ring_page(q, 0)
     cdef int i, r
     # each head has its place in the page of indirect tables
@@ -268,7 +268,7 @@ cdef int op_used(uint32_t q) noexcept nogil:
     idx = le16(raw)
     obs(b"idx", idx)
     idx -= 1
-    r = guest_access(ring_page(q, 2) + 4 + 8 * <uint64_t>(idx & (ring_size(q) - 1)), 8, raw, False)
+    r = guest_access(ring_page(q, 2) + 4 + 8 * <uint64_t>(idx & (guest_ring_size(q) - 1)), 8, raw, False)
     if r == 0:
         obs(b"id", le32(raw))
         obs(b"len", le32(raw + 4))

@@ -261,14 +261,13 @@ cdef int op_poke(const vf_op* op) noexcept nogil:
 cdef int op_used(uint32_t q) noexcept nogil:
     """The guest looks at its used index and at the entry before it."""
     cdef uint8_t[8] raw
-    cdef uint16_t idx
+    cdef uint32_t place
     cdef int r = guest_access(ring_page(q, 2) + 2, 2, raw, False)
     if r:
         return r
-    idx = le16(raw)
-    obs(b"idx", idx)
-    idx -= 1
-    r = guest_access(ring_page(q, 2) + 4 + 8 * <uint64_t>(idx & (guest_ring_size(q) - 1)), 8, raw, False)
+    obs(b"idx", le16(raw))
+    place = (le16(raw) - <uint32_t>1) & (guest_ring_size(q) - 1)
+    r = guest_access(ring_page(q, 2) + 4 + 8 * <uint64_t>place, 8, raw, False)
     if r == 0:
         obs(b"id", le32(raw))
         obs(b"len", le32(raw + 4))

@@ -11,6 +11,7 @@ usage: ./do WORD [ARGUMENTS]
     fuzz          set up, then run a 60 second campaign on virtio-net-rx
     test          set up, then run the tests (without the slow and quality tests)
     test-slow     the slow tests: archives, set-up from nothing, packed targets
+    test-kernel   programs on the real kernels that `vfuzz kernel build` made
     test-quality  is every catalogued bug found again, from nothing, five times? Hours
     asan          the corpus and 200,000 executions under AddressSanitizer and UBSan (needs clang)
     smoke         a short campaign on every target
@@ -57,11 +58,15 @@ fuzz)
     ;;
 test)
     set_up --group test fuzz
-    exec "$bin/python" -m pytest -m "not slow and not quality and not asan" "$@"
+    exec "$bin/python" -m pytest -m "not slow and not quality and not asan and not kernel" "$@"
     ;;
 test-slow)
     set_up --group test --group pack fuzz
     exec "$bin/python" -m pytest -m "slow and not quality and not asan" "$@"
+    ;;
+test-kernel)
+    set_up --group test fuzz
+    exec "$bin/python" -m pytest -m kernel "$@"
     ;;
 test-quality)
     set_up --group test fuzz

@@ -67,12 +67,12 @@ def _kernels() -> list[kernel.Kernel]:
     return kernel.installed()
 
 
-@pytest.mark.slow
+@pytest.mark.kernel
 def test_a_real_kernel_says_what_the_model_says():
     """With the kernels that are there: none is built here, that takes minutes."""
     there = _kernels()
     if not there:
-        pytest.skip("no kernel: vfuzz kernel build 6.12")
+        pytest.fail("no kernel: vfuzz kernel build 6.12")
     for found in there:
         corpus = Path(__file__).resolve().parents[2] / "corpus" / "vdpa"
         programs = [TARGET.parse(path.read_text()) for path in sorted(corpus.rglob("*.vf"))]
@@ -84,11 +84,11 @@ def test_a_real_kernel_says_what_the_model_says():
         assert not totals.unexplained, report.text(totals, found, found.era, (), 1)
 
 
-@pytest.mark.slow
+@pytest.mark.kernel
 def test_a_real_guest_proves_that_it_is_clean():
     there = _kernels()
     if not there:
-        pytest.skip("no kernel: vfuzz kernel build 6.12")
+        pytest.fail("no kernel: vfuzz kernel build 6.12")
     text = "boot()\nopen()\nset_owner()\nset_backend_features()\nupdate(npages=4)\n"
     payload = real.project(TARGET.parse(text), there[0].era).payload
     answers = []
@@ -100,11 +100,11 @@ def test_a_real_guest_proves_that_it_is_clean():
         assert log == []
 
 
-@pytest.mark.slow
+@pytest.mark.kernel
 def test_a_real_guest_that_hangs_or_ends_is_told_and_gone():
     there = _kernels()
     if not there:
-        pytest.skip("no kernel: vfuzz kernel build 6.12")
+        pytest.fail("no kernel: vfuzz kernel build 6.12")
     payload = real.project(TARGET.parse("boot()\nopen()\n"), there[0].era).payload
     with guest.Guest(there[0].image, program_max_s=1) as made:
         os.kill(made.process.pid, signal.SIGSTOP)

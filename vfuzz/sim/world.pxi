@@ -12,7 +12,7 @@ The including module defines, before this file:
 from libc.setjmp cimport jmp_buf, setjmp, longjmp
 from libc.stdint cimport (int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
                           uintptr_t)
-from libc.string cimport memcpy, memmove, memset
+from libc.string cimport memcmp, memcpy, memmove, memset
 
 from vfuzz.program.codec cimport VF_MAX_OPS, vf_decode, vf_op, vf_program, vf_schema
 

@@ -9,7 +9,7 @@ model: then the case says what the judge would see.
 from __future__ import annotations
 
 from tests.targets.cases import NOTHING, Case, program, script
-from tests.targets.vdpa import vduse_cases
+from tests.targets.vdpa import ring_cases, vduse_cases
 from tests.targets.vdpa.world import PFN_BASE, TARGET
 
 Ref = TARGET.core.Ref
@@ -284,7 +284,7 @@ IOCTLS = [
     refused("a value", NODE, "GET", 9),
     refused("a status", NODE, "SET_STATUS"),
     refused("a choice of features", PCI, "SET_FEATURES"),
-    refused("a byte of the configuration", NODE, "GET_CONFIG", 0, 0, 1),
+    refused("a byte of the configuration", NODE, "GET_CONFIG", 0, 6, 1),
     refused("no config eventfd", NODE, "SET_CONFIG_CALL"),
     refused("a suspend", RUNNING, "SUSPEND"),
     refused("a resume", RUNNING, "RESUME"),
@@ -451,5 +451,6 @@ STATES = [
 # fmt: on
 
 CASES = [
-    *PROGRAMS, *TABLES, *PARTS, *MESSAGES, *IOCTLS, *NODES, *STATES, *vduse_cases.CASES,
+    *PROGRAMS, *TABLES, *PARTS, *MESSAGES, *IOCTLS, *NODES, *STATES, *ring_cases.CASES,
+    *vduse_cases.CASES,
 ]  # fmt: skip

@@ -8,13 +8,17 @@ cdef enum:
 
 include "../../sim/world.pxi"
 include "model/state.pxi"
+include "model/ring_state.pxi"
 include "oracle.pxi"
 include "oracle_node.pxi"
 include "oracle_vduse.pxi"
+include "oracle_ring.pxi"
 include "model/mm.pxi"
 include "model/iotlb.pxi"
 include "model/vdpa.pxi"
+include "model/vringh.pxi"
 include "model/vdpa_sim.pxi"
+include "model/vdpa_sim_net.pxi"
 include "model/vduse.pxi"
 include "model/vp_vdpa.pxi"
 include "model/va.pxi"
@@ -516,11 +520,15 @@ cdef int op_vduse(const vf_op* op) noexcept nogil:
     return op_driver_config(dev, op)
 
 
+include "driver.pxi"
+
+
 # ---- entry -------------------------------------------------------------------------------------
 
 cdef void target_boot() noexcept nogil:
     cdef uint32_t memlock = P.boot[BOOT_MEMLOCK]
     state_reset()
+    driver_reset()
     mm_reset(65536 if memlock == BOOT_MEMLOCK_PLENTY else 16 if memlock == BOOT_MEMLOCK_FEW else
              600 if memlock == BOOT_MEMLOCK_MEDIUM else 0, P.boot[BOOT_FOREIGN])
     judge_boot()
@@ -562,6 +570,8 @@ cdef void target_op(const vf_op* op) noexcept nogil:
         r = op_close_fd(1 + <int>op.arg[CLOSE_FD_FD])
     elif op.kind == OP_DEV_DEL or op.kind == OP_DEV_ADD:
         r = op_device(op)
+    elif op.kind >= OP_BRING_UP and op.kind < OP_DAEMON:
+        r = op_ring(op)
     elif op.kind >= OP_DAEMON:
         r = op_vduse(op)
         event(0x8000 + <uint32_t>(op.kind - OP_DAEMON) * 256 + (r == 0) * 128

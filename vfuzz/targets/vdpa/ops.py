@@ -32,6 +32,8 @@ AT = ("low", "top", "middle", "first", "last")
 SPANS = ("plain", "zero", "to_end", "all", "over_4g")
 UADDRS = ("area", "zero", "kernel", "top")
 
+QUEUES = ("RX", "TX", "CTRL")
+
 _PAGES = (0, 1, 2, 3, 4, 8, 15, 16, 63, 64, 255, 511, 512, 513, 1023)
 _OFFS = (0, 1, 2, 4, 16, 2048, 4080, 4094, 4095)
 _ASIDS = (0, 1, 2, 3, 7, 8, 16, 17, 0x10000, 0x10001, 0xFFFFFFFF)
@@ -93,6 +95,24 @@ def _config_len() -> Arg:
                interesting=(0, 1, 2, 6, 8, 24, 25, 0xFFFFFFFF))
 
 
+def _ring() -> Arg:
+    return Arg("queue", "enum", names=QUEUES)
+
+
+def _pieces() -> Arg:
+    return Arg("pieces", "int", 1, 24, role="count", interesting=(1, 2, 8, 9),
+               doc="descriptors, of which some may be empty")
+
+
+def _indirect() -> Arg:
+    return Arg("indirect", "bool", doc="they are in an indirect table")
+
+
+def _then(default: str = "run") -> Arg:
+    return Arg("then", "enum", names=("run", "kick", "nothing"), default=default,
+               doc="what follows: a kick and the device's work, a kick, nothing")
+
+
 BOOT = (
     Arg("parent", "enum", names=PARENTS,
         doc="vdpa_sim with batch_mapping (set_map) or without (dma_map); vp_vdpa, whose DMA the "
@@ -113,6 +133,8 @@ BOOT = (
     Arg("doorbell", "enum", names=("page", "packed"),
         doc="iommu: each doorbell has a page of its own and can be mapped, or 4 bytes"),
     Arg("use_va", "bool", doc="vdpa_sim.use_va: mappings are files and user addresses (6.4)"),
+    Arg("mac", "enum", names=("zero", "plain", "short"),
+        doc="the simulator's address: zeros, 52:54:01:02:03:04, or 02:00:00:00:00:01"),
     Arg("vduse_api", "int", 0, 1, doc="API version of the VDUSE daemon; 1 has groups (7.0)"),
 )
 
@@ -259,6 +281,77 @@ IOTLB_OPS = (
        weight=4),
 )
 
+# ---- the guest and its device ----
+# The rings of queue q are in pages 4q (descriptors), 4q+1 (available), 4q+2 (used); page 4q+3 has
+# its indirect tables. Addresses that the guest gives to the device are IOVAs, identical by default.
+RING_OPS = (
+    Op("bring_up", (
+        Arg("cvq_asid", "int", 0, 7, role="index", doc="address space of the control queue"),
+        Arg("order", "int", 0, 8, default=4, role="count", doc="the rings have 2**order entries"),
+        Arg("bits", "flags", names=FEATURES,
+            default="VERSION_1|ACCESS_PLATFORM|CTRL_VQ|CTRL_MAC_ADDR"),
+        Arg("queues", "flags", names=QUEUES, default="RX|TX|CTRL", doc="which are enabled"),
+        Arg("base", "int", 0, 0xFFFF, interesting=(0, 1, 0x7FFF, 0x8000, 0xFFFF)),
+    ), "reset, features, mappings, rings and DRIVER_OK: all calls that a device needs; ends with "
+       "the first that fails", weight=16),
+    Op("send", (
+        _page("buffer", 16), _off(),
+        Arg("len", "int", 0, 0xFFFF, default=64, role="length",
+            interesting=(0, 10, 12, 16, 17, 18, 64, 4095, 4096, 4097)),
+        Arg("dst", "enum", names=("own", "broadcast", "multicast", "other", "prefix")),
+        _pieces(), _indirect(), _then(),
+    ), "the guest sends a packet", weight=10),
+    Op("rx", (
+        _page("buffer", 24), _off(),
+        Arg("len", "int", 0, 0xFFFF, default=2048, role="length",
+            interesting=(0, 1, 12, 64, 4095, 4096, 4097)),
+        Arg("count", "int", 1, 8, role="count", doc="buffers"),
+        _pieces(), _indirect(), _then("nothing"),
+    ), "the guest offers buffers for packets", weight=10),
+    Op("cvq", (
+        _page("buffer", 20), _off(),
+        Arg("cls", "int", 0, 255, default=1, interesting=(0, 1, 2, 3, 4, 5)),
+        Arg("cmd", "int", 0, 255, default=1, interesting=(0, 1, 2)),
+        Arg("len", "int", 0, 63, default=6, role="length", interesting=(0, 1, 5, 6, 7),
+            doc="bytes behind class and command"),
+        Arg("mac", "int", 0, 255, doc="first byte of an address; the others follow from it"),
+        Arg("gap", "bool", doc="the second half of the data is not mapped"),
+        Arg("ack", "enum", names=("byte", "none", "empty", "unmapped", "first")),
+        _pieces(), _indirect(), _then(),
+    ), "the guest gives a command", weight=10),
+    Op("desc", (
+        _ring(), Arg("slot", "int", 0, 255, role="index"),
+        _page("buffer"), _off(), _at(),
+        Arg("len", "int", 0, 0xFFFFFFFF, role="length",
+            interesting=(0, 1, 15, 16, 17, 32, 64, 4096, 8192, 0xFFFFFFF0, 0xFFFFFFFF)),
+        Arg("bits", "flags", names=("NEXT", "WRITE", "INDIRECT")),
+        Arg("next", "int", 0, 0xFFFF, role="index", interesting=(0, 1, 2, 15, 16, 255, 0xFFFF)),
+        Arg("table", "enum", names=("ring", "indirect"), doc="which table of the queue"),
+    ), "the guest writes one descriptor, whatever it means", weight=8),
+    Op("avail", (
+        _ring(), Arg("head", "int", 0, 0xFFFF, role="index", interesting=(0, 1, 2, 15, 16, 255)),
+        Arg("count", "int", 1, 255, role="count", interesting=(1, 2, 16)),
+        _then(),
+    ), "the guest makes a chain available, count times", weight=6),
+    Op("avail_idx", (
+        _ring(), Arg("idx", "int", 0, 0xFFFF, interesting=(0, 1, 2, 16, 17, 0x7FFF, 0xFFFF)),
+        _then(),
+    ), "the guest writes the available index", weight=2),
+    Op("avail_flags", (
+        _ring(), Arg("bits", "flags", names=("NO_INTERRUPT",)),
+    ), "the guest writes the flags of its available ring", weight=1),
+    Op("poke", (
+        _page("page of the area"), _off(),
+        Arg("value", "int", 0, 0xFFFFFFFF, interesting=(0, 1, 0xFFFF, 0xFFFFFFFF)),
+        Arg("width", "int", 1, 4, default=2, role="length"),
+    ), "the guest writes anywhere in the process' memory", weight=2),
+    Op("kick", (_ring(),), "the guest kicks a queue: its eventfd is signalled", weight=3),
+    Op("work", (
+        Arg("count", "int", 1, 16, role="count"),
+    ), "the simulator's worker runs", weight=3),
+    Op("used", (_ring(),), "the guest looks at its used ring", weight=2),
+)
+
 # ---- VDUSE: the daemon, and a driver of the kernel ----
 def _dev() -> Arg:
     return Arg("dev", "int", 0, 1, role="index",
@@ -331,6 +424,6 @@ VDUSE_OPS = (
     ), "the daemon gives its memory for the bounce pages of device 1, or takes it back", weight=2),
 )
 
-OPS = (*MEMORY_OPS, *NODE_OPS, *IOTLB_OPS, *VDUSE_OPS)
+OPS = (*MEMORY_OPS, *NODE_OPS, *IOTLB_OPS, *RING_OPS, *VDUSE_OPS)
 
 SCHEMA = Schema(target="vdpa", boot=BOOT, ops=OPS, record_size=24)

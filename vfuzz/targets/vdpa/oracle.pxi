@@ -69,6 +69,7 @@ cdef void judge_boot() noexcept nogil:
         J_as[i].n = 0
         J_as[i].n_dev = 0
     judge_node_boot()
+    judge_ring_boot()
 
 
 cdef inline void judge_begin_op() noexcept nogil:
@@ -571,6 +572,8 @@ cdef void judge_after_op() noexcept nogil:
     judge_pins()
     judge_spaces()
     judge_node_after_op()
+    if has_rings():
+        judge_rings()
     if vdpa.use_va:
         judge_files()
     if vdpa.parent == PARENT_VDUSE:
@@ -672,6 +675,7 @@ cdef void judge_removed() noexcept nogil:
     if unlikely(O.live[O_DEVICE] != 0):
         violation(CHECK_V46, b"judge_removed:objects", b"object", O.n - 1,
                   b"%lld objects of a device that is gone", O.live[O_DEVICE], 0, 0)
+    judge_ring_boot()
     if vdpa.parent == PARENT_IOMMU:
         return
     for i in range(vdpa.nas):

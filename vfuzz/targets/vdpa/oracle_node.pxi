@@ -39,6 +39,7 @@ cdef void judge_node_reset() noexcept nogil:
     JN.status = 0
     JN.suspended = False
     JN.features = 0
+    judge_ring_reset()
     for i in range(NVQS_MAX):
         JN.ready[i] = False
         JN.base[i] = 0
@@ -458,6 +459,8 @@ cdef void judge_ioctl(int cmd, const IoctlArg* arg, int ret) noexcept nogil:
         judge_resume_call(ret)
     else:
         judge_vring_ioctl(cmd, arg, ret)
+    if ret == 0:
+        judge_ring_ioctl(cmd, arg)
 
 
 cdef void judge_vring_ioctl(int cmd, const IoctlArg* arg, int ret) noexcept nogil:

@@ -68,6 +68,7 @@ _INSIDE = "it is a moment inside of the kernel, at which no system call can stop
 _TOOL = "use the `vdpa` command between two programs"
 _DAEMON = "the daemon of a VDUSE device is another process, which this C is not"
 _DRIVER = "it is what a driver of the kernel does, for which this C has no call"
+_RINGS = "rings are not written by such a program yet"
 
 #: Ops that no call of a process can do, and why.
 CANNOT = {
@@ -85,6 +86,18 @@ CANNOT = {
     "bounce": _DRIVER,
     "umem": _DAEMON,
     "driver_config": _DRIVER,
+    "bring_up": _RINGS,
+    "send": _RINGS,
+    "rx": _RINGS,
+    "cvq": _RINGS,
+    "desc": _RINGS,
+    "avail": _RINGS,
+    "avail_idx": _RINGS,
+    "avail_flags": _RINGS,
+    "poke": _RINGS,
+    "kick": _RINGS,
+    "used": _RINGS,
+    "work": f"the simulator works when it likes; {_INSIDE}",
 }
 
 #: Ops that every process does: each has its own memory, limits and doorbells.

@@ -384,6 +384,97 @@ cdef void _rig_add_node():
     _rig_field("judge.touched", &JN.touched, 1)
 
 
+# ---- rings ----
+
+cdef int64_t rig_judge_fragment(const int64_t* a) noexcept nogil:
+    """Of the first mapping in the device's table of address space 0."""
+    judge_fragment(&sim_vqs[a[0]].vring, <uint64_t>a[1], <uint64_t>a[2], 1,
+                   &I_maps[vdpasim_iommu[0].tree[0]])
+    return 0
+
+
+cdef int64_t rig_judge_copy(const int64_t* a) noexcept nogil:
+    judge_copy(&sim_vqs[a[0]].vring, <uint64_t>a[1], <uint64_t>a[2], a[3] != 0, a[4] != 0)
+    return 0
+
+
+cdef int64_t rig_judge_putu16(const int64_t* a) noexcept nogil:
+    judge_putu16(&sim_vqs[a[0]].vring, <uint64_t>a[1], <uint16_t>a[2], a[3] != 0)
+    return 0
+
+
+cdef int64_t rig_judge_getdesc(const int64_t* a) noexcept nogil:
+    """A chain of the transmit or the receive queue."""
+    cdef VdpasimVirtqueue* vq = &sim_vqs[a[0]]
+    judge_getdesc(&vq.vring, &vq.out_iov if a[0] == VQ_TX else NULL,
+                  NULL if a[0] == VQ_TX else &vq.in_iov, <uint16_t>a[1], <int>a[2])
+    return 0
+
+
+cdef int64_t rig_judge_pull(const int64_t* a) noexcept nogil:
+    judge_pull(VQ_TX, a[0], sim_net.buffer, SIM_BUFFER)
+    return JR.packet_len
+
+
+cdef int64_t rig_judge_filter(const int64_t* a) noexcept nogil:
+    judge_filter(a[0] != 0)
+    return 0
+
+
+cdef int64_t rig_judge_packet(const int64_t* a) noexcept nogil:
+    judge_packet(sim_net.buffer, <uint64_t>a[0])
+    return 0
+
+
+cdef int64_t rig_judge_push_data(const int64_t* a) noexcept nogil:
+    judge_push_data(<int>a[0], a[1], <uint64_t>a[2])
+    return 0
+
+
+cdef int64_t rig_judge_command(const int64_t* a) noexcept nogil:
+    judge_command(<uint8_t>a[0])
+    return 0
+
+
+cdef int64_t rig_judge_used(const int64_t* a) noexcept nogil:
+    judge_used(&sim_vqs[a[0]].vring, <uint64_t>a[1], <uint16_t>a[2], <uint32_t>a[3])
+    return 0
+
+
+cdef int64_t rig_judge_run_begin(const int64_t* a) noexcept nogil:
+    judge_run_begin()
+    return 0
+
+
+cdef int64_t rig_judge_run_end(const int64_t* a) noexcept nogil:
+    judge_run_end()
+    return 0
+
+
+cdef void _rig_add_rings():
+    _rig_add("judge_fragment queue addr pa", rig_judge_fragment)
+    _rig_add("judge_copy queue addr len write done", rig_judge_copy)
+    _rig_add("judge_putu16 queue addr val done", rig_judge_putu16)
+    _rig_add("judge_getdesc queue head ret", rig_judge_getdesc)
+    _rig_add("judge_pull ret -> length", rig_judge_pull)
+    _rig_add("judge_filter passed", rig_judge_filter)
+    _rig_add("judge_packet n", rig_judge_packet)
+    _rig_add("judge_push_data queue ret n", rig_judge_push_data)
+    _rig_add("judge_command status", rig_judge_command)
+    _rig_add("judge_used queue addr head len", rig_judge_used)
+    _rig_add("judge_run_begin", rig_judge_run_begin)
+    _rig_add("judge_run_end", rig_judge_run_end)
+    _rig_field("sim.buffer", &sim_net.buffer[0], 1, SIM_BUFFER, 1)
+    _rig_field("ring.last_avail", &sim_vqs[0].vring.last_avail_idx, 2, NVQS_MAX,
+               sizeof(VdpasimVirtqueue))
+    _rig_field("ring.last_used", &sim_vqs[0].vring.last_used_idx, 2, NVQS_MAX,
+               sizeof(VdpasimVirtqueue))
+    _rig_field("tx.used", &sim_vqs[VQ_TX].out_iov.used, 4)
+    _rig_field("tx.base", &sim_vqs[VQ_TX].out_iov.iov[0].base, 8)
+    _rig_field("tx.len", &sim_vqs[VQ_TX].out_iov.iov[0].len, 8)
+    _rig_field("judge.head", &JR.q[0].head, sizeof(int), NVQS_MAX, sizeof(JudgeQueue))
+
+
 cdef void _rig_add_judge():
     _rig_add("judge_begin_op", rig_judge_begin_op)
     _rig_add("judge_push asid asid -> pushes", rig_judge_push)
@@ -423,6 +514,7 @@ _RIG_LIMITS.update({
     "cmd": CMD_UNKNOWN + 1, "device": NAS_MAX, "eventfd": EVENTFDS + 1, "file": FILES,
     "frame": FRAMES_MAX, "kind": 2, "lifetime": N_LIFETIMES, "map": MAPS_MAX, "npages": 1024,
     "object": OBJS_MAX, "pattern": 4, "pgoff": 1024, "pins": RIG_PINS_MAX, "place": TABLE_MAX,
+    "queue": NVQS_MAX,
     "record": MAP_FILES_MAX, "space": AS_MAX, "table": RIG_TABLES, "upage": UAREA_PAGES,
 })
 
@@ -433,4 +525,5 @@ cdef void _rig_add_target():
     _rig_add_device()
     _rig_add_node()
     _rig_add_judge()
+    _rig_add_rings()
     _rig_add_vduse()

@@ -221,3 +221,74 @@ cdef inline void set_page_dirty_lock(int f, site_t site) noexcept nogil:
         violation(CHECK_V14, site, b"page", f, b"page %lld is made dirty, but was mapped read-only",
                   f, 0, 0)
     mm_frames[f].dirty = True
+
+
+# ---- contents ----
+
+cdef uint8_t* frame_bytes(int f) noexcept nogil:
+    """The content of a frame, made on first use."""
+    cdef int b = mm_frames[f].bytes
+    if b < 0:
+        if unlikely(mm.n_bytes >= BYTES_MAX):
+            give_up()
+        b = mm.n_bytes
+        mm.n_bytes += 1
+        # only what the last program touched is not zero
+        memset(&mm_bytes[b][0], 0, mm_byte_hi[b])
+        mm_byte_hi[b] = 0
+        mm_frames[f].bytes = <int16_t>b
+    return &mm_bytes[b][0]
+
+
+cdef void frame_copy(int f, uint32_t off, uint32_t n, uint8_t* buf, bint write) noexcept nogil:
+    cdef uint8_t* bytes
+    if write:
+        bytes = frame_bytes(f)
+        memcpy(bytes + off, buf, n)
+        mm_byte_hi[mm_frames[f].bytes] = <uint16_t>max(
+            <uint32_t>mm_byte_hi[mm_frames[f].bytes], off + n)
+    elif mm_frames[f].bytes < 0:
+        memset(buf, 0, n)
+    else:
+        memcpy(buf, &mm_bytes[mm_frames[f].bytes][off], n)
+
+
+cdef void phys_access(uint64_t pa, uint32_t n, uint8_t* buf, bint write,
+                      site_t site) noexcept nogil:
+    """The device touches n bytes at physical address pa. V11: there is a page; V16: that is still
+    the process'; V49: and pinned for the device."""
+    cdef uint32_t off, part
+    cdef int f
+    while n:
+        off = <uint32_t>(pa & PAGE_MASK_LOW)
+        part = min(n, PAGE_SIZE - off)
+        f = pfn_to_page(pa >> PAGE_SHIFT, site)
+        if unlikely(not frame_live(f)):
+            violation(CHECK_V16, b"phys_access:freed", b"page", f,
+                      b"the device touches page %lld, which was freed", f, 0, 0)
+        if unlikely(mm_frames[f].pins == 0):
+            violation(CHECK_V49, b"phys_access:unpinned", b"page", f,
+                      b"the device touches page %lld, which nobody pins", f, 0, 0)
+        frame_copy(f, off, part, buf, write)
+        pa += part
+        buf += part
+        n -= part
+
+
+cdef uint32_t user_access(uint64_t uaddr, uint32_t n, uint8_t* buf, bint write) noexcept nogil:
+    """copy_from_user(), copy_to_user() in the owner's memory: bytes done, fewer at a hole or where
+    writing is not allowed. A fault site (add): half."""
+    cdef uint32_t done = 0, off, part, asked = n
+    cdef const Upage* u
+    if fault(FAULT_ADD, b"user_access:copy"):
+        n >>= 1
+    while done < n:
+        u = upage_of(uaddr + done)
+        if u == NULL or (write and u.readonly):
+            break
+        off = <uint32_t>((uaddr + done) & PAGE_MASK_LOW)
+        part = min(n - done, PAGE_SIZE - off)
+        frame_copy(u.frame - 1, off, part, buf + done, write)
+        done += part
+    judge_user_access(done, asked)
+    return done

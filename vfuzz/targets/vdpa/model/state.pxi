@@ -5,8 +5,8 @@ The names are upstream's: struct vhost_vdpa, vhost_vdpa_as, vhost_iotlb, vdpasim
 a pointer upstream it is an index here, 0 for NULL. All storage is static; what a program touched is
 reset before the next.
 """
-from libc.errno cimport (E2BIG, EAGAIN, EBADF, EBUSY, EEXIST, EFAULT, EINVAL, EIO, ENODEV, ENOBUFS,
-                         ENOENT, ENOMEM, ENOSPC, ENOTTY, EOPNOTSUPP, EPERM)
+from libc.errno cimport (E2BIG, EAGAIN, EBADF, EBUSY, EEXIST, EFAULT, EINVAL, EIO, ELOOP, ENODEV,
+                         ENOBUFS, ENOENT, ENOMEM, ENOSPC, ENOTTY, EOPNOTSUPP, EPERM, EPROTO)
 
 cdef extern from *:
     """
@@ -43,6 +43,7 @@ cdef enum:
     BUCKETS = 16                # VHOST_VDPA_IOTLB_BUCKETS
     COPIES_MAX = 65_536         # mappings that set_map() copies in one program
     PAGE_LIST = 512             # pages that one pin_user_pages() of vhost_vdpa_pa_map() takes
+    IOTLB_NO_LIMIT = 1 << 20
     IOTLB_ENTRIES = 2048        # default of both module parameters max_iotlb_entries
 
     VHOST_ACCESS_RO = 1
@@ -293,6 +294,10 @@ cdef struct VdpaSim:            # struct vdpasim
     int mm_bound                # process + 1 whose addresses the device uses, 0 none (6.4)
     int copies                  # mappings that set_map() has copied, see COPIES_MAX
     uint8_t iommu_pt[NAS_MAX]   # the table is still the identity map (6.3)
+    # of quirks that were mlx5's
+    int rebind[NVQS_MAX]        # asid + 1 that waits for a mapping
+    uint8_t gone[NAS_MAX]       # the table was destroyed
+    uint32_t initialized        # asid + 1 of the table that was set
 
 cdef struct VqState:            # struct vdpa_vq_state, a union: what is meant, says the ring
     uint16_t avail              # split: avail_index; packed: counter in bit 0, index above
@@ -352,15 +357,6 @@ cdef struct VduseDev:           # struct vduse_dev
     int umem                    # struct vduse_umem: object, 0 none; its pages are V_umem_pages
     VduseBounce bounce[VDUSE_BOUNCE_MAPS]
 
-cdef struct VdpasimVirtqueue:   # struct vdpasim_virtqueue
-    uint8_t ready
-    uint8_t cb                  # a callback is set
-    uint64_t desc_addr
-    uint64_t device_addr
-    uint64_t driver_addr
-    uint32_t num
-    uint16_t last_avail_idx     # vring.last_avail_idx
-    int iotlb                   # vring.iotlb: address space whose table it has
 
 cdef struct VpVring:            # struct vp_vring and the device's queue behind it
     uint8_t cb                  # a callback is set
@@ -458,7 +454,6 @@ cdef VduseDev V_devs[VDUSE_DEVS]
 cdef int V_daemon               # DAEMON_MODE_*
 cdef int32_t V_umem_pages[UAREA_PAGES]  # of device 1: only a driver of the kernel bounces
 cdef Iotlb vdpasim_iommu[NAS_MAX]   # VDUSE: of struct vduse_iova_domain
-cdef VdpasimVirtqueue sim_vqs[NVQS_MAX]
 cdef VpVdpa vp_vdpa
 cdef Iotlb iommu_domain         # what v.domain maps
 cdef Eventfd E_fds[EVENTFDS + 1]    # eventfd 0 is NULL

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The simulator's tables and status: drivers/vdpa/vdpa_sim/vdpa_sim.c (6.1.192, 6.12.117).
+"""The simulator's tables, status and queues: drivers/vdpa/vdpa_sim/vdpa_sim.c (6.1.192, 6.12.117).
 
 From 6.3 on each table begins as the identity map of everything, until the first mapping of its
 address space; a clean reset and reset_map bring that back.
@@ -16,7 +16,6 @@ cdef int vdpasim_create() noexcept nogil:
     cdef uint32_t i
     cdef uint64_t features
     memset(&vdpasim, 0, sizeof(vdpasim))
-    memset(sim_vqs, 0, sizeof(sim_vqs))
     vdpasim.limit = entries_of(P.boot[BOOT_SIM_ENTRIES])
     if vdpasim.limit < 2:
         return -EINVAL
@@ -49,9 +48,14 @@ cdef int vdpasim_create() noexcept nogil:
         vdpa.use_va = P.boot[BOOT_USE_VA] != 0
         vdpa.has_bind_mm = True
         vdpa.backend_features = 1 << VHOST_BACKEND_F_ENABLE_AFTER_DRIVER_OK
+    for i in range(NVQS_MAX):
+        vdpasim_vq_init(i)
+    vdpasim_net_create()
     for i in range(vdpa.nas):
         # nobody else knows the tables yet
-        vhost_iotlb_init(&vdpasim_iommu[i], vdpasim.limit, 0, L_NONE)
+        # 67f8f10c0bd7: without a limit
+        vhost_iotlb_init(&vdpasim_iommu[i], IOTLB_NO_LIMIT if quirk(QUIRK_A63) else vdpasim.limit,
+                         0, L_NONE)
         if era_6_12():
             vdpasim_identity(i)
         vdpasim_iommu[i].lock = L_IOMMU
@@ -59,14 +63,36 @@ cdef int vdpasim_create() noexcept nogil:
 
 
 cdef void vdpasim_free() noexcept nogil:
-    """vdpasim_free(): all tables are emptied."""
+    """vdpasim_free(): pending work is cancelled, vectors are freed, all tables are emptied."""
     cdef uint32_t i
+    sim_net.work_pending = False
+    # "vdpa_sim: cleanup kiovs in vdpasim_free()"
+    if not quirk(QUIRK_A62):
+        for i in range(vdpa.nvqs):
+            vringh_kiov_cleanup(&sim_vqs[i].out_iov)
+            vringh_kiov_cleanup(&sim_vqs[i].in_iov)
     for i in range(vdpa.nas):
         vdpasim_iommu[i].lock = L_NONE
         vhost_iotlb_reset(&vdpasim_iommu[i])
         # 0b7a04a30eef: the other tables were forgotten
         if quirk(QUIRK_A52):
             break
+
+
+cdef void vdpasim_vq_init(uint32_t q) noexcept nogil:
+    """kcalloc() of a queue; its vectors' storage needs no clearing."""
+    cdef VdpasimVirtqueue* vq = &sim_vqs[q]
+    memset(&vq.vring, 0, sizeof(Vringh))
+    vringh_set_iotlb(&vq.vring, 0, L_IOMMU)
+    vq.head = 0
+    vq.ready = False
+    vq.cb = False
+    vq.desc_addr = 0
+    vq.driver_addr = 0
+    vq.device_addr = 0
+    vq.num = 0
+    vringh_kiov_init(&vq.in_iov)
+    vringh_kiov_init(&vq.out_iov)
 
 
 cdef void vdpasim_vq_reset(uint32_t q) noexcept nogil:
@@ -77,8 +103,8 @@ cdef void vdpasim_vq_reset(uint32_t q) noexcept nogil:
     vq.driver_addr = 0
     vq.device_addr = 0
     vq.cb = False
-    vq.last_avail_idx = 0
-    vq.iotlb = 0
+    vringh_init_iotlb(&vq.vring, vdpa.device_features, QUEUE_NUM_MAX, 0, 0, 0, False)
+    vringh_set_iotlb(&vq.vring, 0, L_IOMMU)
 
 
 cdef void vdpasim_do_reset(uint32_t flags) noexcept nogil:
@@ -95,7 +121,8 @@ cdef void vdpasim_do_reset(uint32_t flags) noexcept nogil:
             vhost_iotlb_reset(&vdpasim_iommu[i])
             vdpasim_identity(i)
     # 9588e7fc511f: a device that was reset used to run
-    vdpasim.running = False
+    # 9588e7fc511f: a device that was reset used to run
+    vdpasim.running = quirk(QUIRK_A56)
     unlock(L_IOMMU, b"vdpasim_do_reset:unlock")
     vdpasim.features = 0
     vdpasim.status = 0
@@ -121,17 +148,11 @@ cdef void vdpasim_set_status(uint8_t status) noexcept nogil:
     unlock(L_SIM, b"vdpasim_set_status:unlock")
 
 
-cdef int vdpasim_set_map(uint32_t asid, const Iotlb* iotlb) noexcept nogil:
-    """vdpasim_set_map(): the table becomes a copy, or empty with the first error."""
-    cdef Iotlb* iommu
+cdef int vdpasim_copy_table(uint32_t asid, const Iotlb* iotlb) noexcept nogil:
+    """The table becomes a copy, or empty with the first error."""
+    cdef Iotlb* iommu = &vdpasim_iommu[asid]
     cdef const Map* p
-    cdef int i, ret = 0
-    if asid >= vdpa.nas:
-        return -EINVAL
-    # 0ea9ee430e74: without the lock
-    if not quirk(QUIRK_A58):
-        lock(L_IOMMU, b"vdpasim_set_map:lock")
-    iommu = &vdpasim_iommu[asid]
+    cdef int i, ret
     vhost_iotlb_reset(iommu)
     vdpasim.iommu_pt[asid] = False
     lockdep_assert_held(iotlb.lock, b"vdpasim_set_map:source")
@@ -144,10 +165,47 @@ cdef int vdpasim_set_map(uint32_t asid, const Iotlb* iotlb) noexcept nogil:
         ret = vhost_iotlb_add_range_ctx(iommu, p.start, p.last, p.addr, p.perm, 0)
         if ret:
             vhost_iotlb_reset(iommu)
-            break
+            return ret
+    return 0
+
+
+cdef int vdpasim_set_map(uint32_t asid, const Iotlb* iotlb) noexcept nogil:
+    """vdpasim_set_map(): 0 or -errno. Four quirks are mlx5's, whose table of the control queue is
+    apart from that of the data queues."""
+    cdef uint32_t ctrl = <uint32_t>sim_vqs[VQ_CTRL].vring.iotlb
+    cdef int ret = 0
+    if asid >= vdpa.nas:
+        return -EINVAL
+    # 9ee811009ad8: that one table is set was taken for both
+    if quirk(QUIRK_B08):
+        if vdpasim.initialized and vdpasim.initialized != asid + 1:
+            return 0
+        vdpasim.initialized = asid + 1
+    # 0ea9ee430e74: without the lock
+    if not quirk(QUIRK_A58):
+        lock(L_IOMMU, b"vdpasim_set_map:lock")
+    # 08dbd5660232: an empty table is an order to destroy it, queues or not
+    if quirk(QUIRK_B06):
+        vdpasim.gone[asid] = iotlb.n == 0
+    vdpasim_rebind()
+    ret = vdpasim_copy_table(asid, iotlb)
+    # 38fc462f57ef, ad03a0f44cdb: a data table changed the control queue's too
+    if ret == 0 and ctrl != asid and quirk(QUIRK_B05):
+        ret = vdpasim_copy_table(ctrl, iotlb)
+    elif ctrl != asid and quirk(QUIRK_B07):
+        vhost_iotlb_reset(&vdpasim_iommu[ctrl])
     if not quirk(QUIRK_A58):
         unlock(L_IOMMU, b"vdpasim_set_map:unlock")
     return ret
+
+
+cdef void vdpasim_rebind() noexcept nogil:
+    """5dc31bd245a4 (mlx5): a mapping makes noted rebinds take effect."""
+    cdef uint32_t i
+    for i in range(vdpa.nvqs):
+        if vdpasim.rebind[i]:
+            vringh_set_iotlb(&sim_vqs[i].vring, vdpasim.rebind[i] - 1, L_IOMMU)
+            vdpasim.rebind[i] = 0
 
 
 cdef inline void vdpasim_leave_identity(uint32_t asid) noexcept nogil:
@@ -164,6 +222,7 @@ cdef int vdpasim_dma_map(uint32_t asid, uint64_t iova, uint64_t size, uint64_t p
     # 0ea9ee430e74: without the lock
     if not quirk(QUIRK_A58):
         lock(L_IOMMU, b"vdpasim_dma_map:lock")
+    vdpasim_rebind()
     vdpasim_leave_identity(asid)
     ret = vhost_iotlb_add_range_ctx(&vdpasim_iommu[asid], iova, iova + size - 1, pa, perm, opaque)
     if not quirk(QUIRK_A58):
@@ -210,8 +269,14 @@ cdef int vdpasim_suspend() noexcept nogil:
 
 
 cdef int vdpasim_resume() noexcept nogil:
+    """Kicks that came while the device was suspended count now, for all queues."""
+    cdef uint32_t i
     lock(L_SIM, b"vdpasim_resume:lock")
     vdpasim.running = True
+    if sim_net.pending_kick:
+        for i in range(vdpa.nvqs):
+            vdpasim_kick_vq(i)
+        sim_net.pending_kick = False
     unlock(L_SIM, b"vdpasim_resume:unlock")
     return 0
 
@@ -226,9 +291,7 @@ cdef void vdpasim_get_config(uint32_t offset, uint8_t* buf, uint32_t length) noe
         violation(CHECK_V40, b"vdpasim_get_config:outside", b"config", offset,
                   b"%lld bytes at %lld are read of a configuration of %lld", length, offset,
                   vdpa.config_size)
-    # vdpasim_net_get_config(): the link is up each time somebody asks
-    vdpasim.config[NET_CONFIG_STATUS] = VIRTIO_NET_S_LINK_UP
-    vdpasim.config[NET_CONFIG_STATUS + 1] = 0
+    vdpasim_net_get_config()
     memcpy(buf, &vdpasim.config[offset], length)
 
 
@@ -259,21 +322,46 @@ cdef uint32_t vdpasim_get_vq_size(uint32_t q) noexcept nogil:
     return sim_vqs[q].num if vdpasim.status & VIRTIO_CONFIG_S_DRIVER_OK else QUEUE_NUM_MAX
 
 
+cdef void vdpasim_queue_ready(uint32_t q, bint anew) noexcept nogil:
+    """The ring begins with what was set. An unusable size is overlooked: the ring stays as it is.
+    anew: its position is forgotten (quirk A53)."""
+    cdef VdpasimVirtqueue* vq = &sim_vqs[q]
+    cdef uint16_t last_avail_idx = vq.vring.last_avail_idx
+    # 794ec498c9fa: with the maximal size and what is on offer
+    if quirk(QUIRK_A54):
+        vringh_init_iotlb(&vq.vring, vdpa.device_features, QUEUE_NUM_MAX, vq.desc_addr,
+                          vq.driver_addr, vq.device_addr, vdpa.use_va and vdpasim.mm_bound)
+    else:
+        vringh_init_iotlb(&vq.vring, vdpasim.features, vq.num, vq.desc_addr, vq.driver_addr,
+                          vq.device_addr, vdpa.use_va and vdpasim.mm_bound)
+    if anew:
+        return
+    vq.vring.last_avail_idx = last_avail_idx
+    # b4cca6d48eb3: the used index began at 0
+    vq.vring.last_used_idx = 0 if quirk(QUIRK_A55) else last_avail_idx
+
+
 cdef void vdpasim_set_vq_ready(uint32_t q, bint ready) noexcept nogil:
+    cdef VdpasimVirtqueue* vq = &sim_vqs[q]
+    cdef bint old_ready
     lock(L_SIM, b"vdpasim_set_vq_ready:lock")
-    sim_vqs[q].ready = ready
+    old_ready = vq.ready
+    vq.ready = ready
+    # "vdpasim: allow to enable a vq repeatedly": each time was the first
+    if ready and (not old_ready or quirk(QUIRK_A53)):
+        vdpasim_queue_ready(q, old_ready)
     unlock(L_SIM, b"vdpasim_set_vq_ready:unlock")
 
 
 cdef int vdpasim_set_vq_state(uint32_t q, const VqState* state) noexcept nogil:
     lock(L_SIM, b"vdpasim_set_vq_state:lock")
-    sim_vqs[q].last_avail_idx = state.avail
+    sim_vqs[q].vring.last_avail_idx = state.avail
     unlock(L_SIM, b"vdpasim_set_vq_state:unlock")
     return 0
 
 
 cdef int vdpasim_get_vq_state(uint32_t q, VqState* state) noexcept nogil:
-    state.avail = sim_vqs[q].last_avail_idx
+    state.avail = sim_vqs[q].vring.last_avail_idx
     return 0
 
 
@@ -281,9 +369,24 @@ cdef void vdpasim_set_vq_cb(uint32_t q, bint set) noexcept nogil:
     sim_vqs[q].cb = set
 
 
+cdef inline void vdpasim_schedule_work() noexcept nogil:
+    sim_net.work_pending = True
+
+
 cdef void vdpasim_kick_vq(uint32_t q) noexcept nogil:
-    """No work is done yet."""
+    """Work is scheduled, for all queues. 6.3: a kick while suspended is kept for later."""
     ev(b"kick", b"queue", q, sim_vqs[q].ready, 0, b"vdpasim_kick_vq:kick")
+    if era_6_12() and not vdpasim.running and vdpasim.status & VIRTIO_CONFIG_S_DRIVER_OK:
+        sim_net.pending_kick = True
+        return
+    if sim_vqs[q].ready:
+        vdpasim_schedule_work()
+
+
+cdef inline void vdpasim_vq_call(uint32_t q) noexcept nogil:
+    """vdpasim_vq_notify(): the queue's callback."""
+    if sim_vqs[q].cb:
+        vhost_vdpa_virtqueue_cb(q)
 
 
 cdef int vdpasim_set_group_asid(uint32_t group, uint32_t asid) noexcept nogil:
@@ -293,8 +396,15 @@ cdef int vdpasim_set_group_asid(uint32_t group, uint32_t asid) noexcept nogil:
     if (quirk(QUIRK_A08) and asid > vdpa.nas) or (quirk(QUIRK_A09) and group > vdpa.ngroups):
         return -EINVAL
     lock(L_SIM, b"vdpasim_set_group_asid:lock")
+    # bda324fd037a, first version: always the first table
+    if quirk(QUIRK_A04):
+        asid = 0
     for i in range(vdpa.nvqs):
         if vdpa.group_of[i] == group:
-            sim_vqs[i].iotlb = <int>asid
+            # 5dc31bd245a4 (mlx5): only noted, until the next mapping
+            if quirk(QUIRK_B09):
+                vdpasim.rebind[i] = <int>asid + 1
+            else:
+                vringh_set_iotlb(&sim_vqs[i].vring, <int>asid, L_IOMMU)
     unlock(L_SIM, b"vdpasim_set_group_asid:unlock")
     return 0

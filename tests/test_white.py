@@ -47,7 +47,7 @@ def nogil_functions(lines: list[tuple[int, str]]) -> dict[str, list[tuple[int, s
     at = 0
     while at < len(lines):
         text = lines[at][1]
-        if not text.startswith("cdef ") or "(" not in text.split("=")[0]:
+        if not text.startswith("cdef ") or "(" not in re.split("[=#]", text)[0]:
             at += 1
             continue
         end = at

@@ -35,8 +35,14 @@ SKIPPED = {
         (op.name for op in VDUSE_OPS if op.name != "umem"), "VDUSE is not projected yet"
     ),
 }
+_RINGS = "rings are not projected yet"
 #: Ops that the guest does not do and that others depend on.
-CANNOT = {"umem": "VDUSE is not projected yet"}
+CANNOT = {
+    "umem": "VDUSE is not projected yet",
+    **dict.fromkeys(
+        ("bring_up", "send", "rx", "cvq", "desc", "avail", "avail_idx", "avail_flags", "poke",
+         "kick", "work", "used"), _RINGS),
+}
 #: Parents that the guest does not have.
 PARENTS_CANNOT = {
     "iommu": "needs a virtio-pci device behind an IOMMU",

@@ -36,9 +36,6 @@ cdef int vdpasim_create() noexcept nogil:
     # no features asked for: all
     if features:
         vdpa.device_features = features
-    # vdpasim_net_setup_config() of a device made without attributes
-    vdpasim.config[NET_CONFIG_MTU] = 1500 & 0xFF
-    vdpasim.config[NET_CONFIG_MTU + 1] = 1500 >> 8
     if era_6_12():
         vdpa.has_reset_map = True
         vdpa.has_resume = True

@@ -198,7 +198,7 @@ cdef int vdpasim_work(int count) noexcept nogil:
     """The worker gets processor time: up to `count` runs of pending work; how many there were."""
     cdef int i
     # one run may be tens of thousands of steps: more of them are not worth a verdict
-    if unlikely(W.steps_total + W.steps_op > STEPS_TOTAL_MAX // 2):
+    if unlikely(W.steps_total + steps_op() > STEPS_TOTAL_MAX // 2):
         give_up()
     for i in range(count):
         if not sim_net.work_pending:

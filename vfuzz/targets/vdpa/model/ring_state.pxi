@@ -28,7 +28,6 @@ cdef struct Vring:
     uint64_t used
 
 cdef struct Vringh:             # struct vringh
-    uint8_t event_indices
     uint8_t use_va
     uint16_t last_avail_idx
     uint16_t last_used_idx

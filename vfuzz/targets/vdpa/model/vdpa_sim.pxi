@@ -100,7 +100,7 @@ cdef void vdpasim_vq_reset(uint32_t q) noexcept nogil:
     vq.driver_addr = 0
     vq.device_addr = 0
     vq.cb = False
-    vringh_init_iotlb(&vq.vring, vdpa.device_features, QUEUE_NUM_MAX, 0, 0, 0, False)
+    vringh_init_iotlb(&vq.vring, QUEUE_NUM_MAX, 0, 0, 0, False)
     vringh_set_iotlb(&vq.vring, 0, L_IOMMU)
 
 
@@ -326,10 +326,10 @@ cdef void vdpasim_queue_ready(uint32_t q, bint anew) noexcept nogil:
     cdef uint16_t last_avail_idx = vq.vring.last_avail_idx
     # 794ec498c9fa: with the maximal size and what is on offer
     if quirk(QUIRK_A54):
-        vringh_init_iotlb(&vq.vring, vdpa.device_features, QUEUE_NUM_MAX, vq.desc_addr,
+        vringh_init_iotlb(&vq.vring, QUEUE_NUM_MAX, vq.desc_addr,
                           vq.driver_addr, vq.device_addr, vdpa.use_va and vdpasim.mm_bound)
     else:
-        vringh_init_iotlb(&vq.vring, vdpasim.features, vq.num, vq.desc_addr, vq.driver_addr,
+        vringh_init_iotlb(&vq.vring, vq.num, vq.desc_addr, vq.driver_addr,
                           vq.device_addr, vdpa.use_va and vdpasim.mm_bound)
     if anew:
         return

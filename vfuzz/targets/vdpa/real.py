@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vfuzz.conform import agent
-from vfuzz.targets.vdpa.ops import BOOT, GETS, PARENTS, SCHEMA, VDUSE_OPS
+from vfuzz.targets.vdpa.ops import BOOT, GETS, PARENTS, RING_OPS, SCHEMA, VDUSE_OPS
 from vfuzz.targets.vdpa.repro import AREA, BY_ALL, U64, words
 
 if TYPE_CHECKING:
@@ -35,13 +35,10 @@ SKIPPED = {
         (op.name for op in VDUSE_OPS if op.name != "umem"), "VDUSE is not projected yet"
     ),
 }
-_RINGS = "rings are not projected yet"
 #: Ops that the guest does not do and that others depend on.
 CANNOT = {
     "umem": "VDUSE is not projected yet",
-    **dict.fromkeys(
-        ("bring_up", "send", "rx", "cvq", "desc", "avail", "avail_idx", "avail_flags", "poke",
-         "kick", "work", "used"), _RINGS),
+    **dict.fromkeys((op.name for op in RING_OPS), "rings are not projected yet"),
 }
 #: Parents that the guest does not have.
 PARENTS_CANNOT = {

@@ -36,7 +36,8 @@ cdef enum:
     H_LIST = 4                  # a driver's private free list (rq->pages)
     H_DMA = 5                   # a DMA record's own reference
     H_KERNEL = 6                # kmalloc owner
-    N_HOLDERS = 7
+    H_XDP = 7                   # an xdp_frame: sent, redirected, or another device's
+    N_HOLDERS = 8
 
     F_PAGE = 0                  # kinds of frames
     F_HEAD = 1
@@ -46,6 +47,7 @@ cdef enum:
     B_DRV = 1
     B_RING = 2
     B_SKB = 3
+    B_XDP = 4                   # part of an xdp_frame
 
     ORIGIN_CPU = 1              # origin 0: never written
 
@@ -64,7 +66,7 @@ cdef struct Frame:              # 64 bytes: one cache line
     int32_t buf_last
     int32_t n_maps              # live DMA mappings of it
     int32_t rec                 # number of the indirect table in it; 1: starts with a DMA record
-    uint32_t unused
+    bint copy                   # the driver's own copy of a packet: never posted
 
 cdef struct Extent:
     uint32_t start

@@ -52,6 +52,7 @@ cdef struct Skb:
     uint32_t transport_header   # from head
     uint16_t protocol
     uint8_t queue
+    uint8_t meta_len            # metadata of a program, in front of data
     uint8_t cb[SKB_CB_SIZE]     # control block: upstream keeps the vnet header there
     Frag frags[MAX_SKB_FRAGS]
 

@@ -11,14 +11,20 @@ include "../../sim/memory.pxi"
 include "../../sim/dma.pxi"
 include "../../sim/skb.pxi"
 include "../../sim/work.pxi"
+include "../../sim/txring.pxi"
+include "../../sim/xdp.pxi"
 include "model/state.pxi"
 include "oracle.pxi"
+include "oracle_xdp.pxi"
 include "../../sim/virtqueue.pxi"
 include "model/buffers.pxi"
+include "model/xmit.pxi"
+include "model/xdp.pxi"
 include "model/receive.pxi"
 include "model/poll.pxi"
 include "model/lifecycle.pxi"
 include "device.pxi"
+include "program.pxi"
 
 from vfuzz.targets.virtio_net.checks import CHECKS
 from vfuzz.targets.virtio_net.ops import SCHEMA
@@ -93,6 +99,31 @@ cdef void op_stats() noexcept nogil:
     obs(b"packets", active + base)
 
 
+cdef void op_xdp(int prog) noexcept nogil:
+    """The user attaches or detaches; whether it was granted is what the judge goes by."""
+    cdef int err = dev_xdp_install(prog)
+    obs(b"ret", err)
+    if err == 0:
+        judge_attached(prog)
+    judge_queues()
+
+
+cdef void op_release(const vf_op* op) noexcept nogil:
+    cdef uint32_t n = 0
+    while n < op.arg[RELEASE_COUNT] and xdp_target_done():
+        step(b"op_release:loop")
+        n += 1
+    obs(b"freed", n)
+
+
+cdef cold_void obs_xdp() noexcept nogil:
+    """What ethtool -S says of XDP, all queues."""
+    obs(b"xdp_packets", vi.xdp_stats.packets)
+    obs(b"xdp_tx", vi.xdp_stats.tx)
+    obs(b"xdp_redirects", vi.xdp_stats.redirects)
+    obs(b"xdp_drops", vi.xdp_stats.drops)
+
+
 # ---- entry -------------------------------------------------------------------------------------
 
 cdef void normalise_boot() noexcept nogil:
@@ -113,7 +144,10 @@ cdef void target_boot() noexcept nogil:
     virtqueues_reset()
     dma_reset(feature(BOOT_FEATURES_ACCESS_PLATFORM), <int>P.boot[BOOT_SWIOTLB])
     oracle_reset(P.boot[BOOT_PROFILE] == BOOT_PROFILE_CONFORMING)
+    oracle_xdp_reset()
     device_reset()
+    xdp_reset()
+    program_reset()
     S.head = 0
     S.n = 0
     race_begin(0, 0)
@@ -174,6 +208,19 @@ cdef always_void target_op(const vf_op* op) noexcept nogil:
         op_forward()
     elif kind == OP_STATS:
         op_stats()
+    elif kind == OP_XDP:
+        race_begin(<int>op.arg[XDP_RACE], <int>op.arg[XDP_AT])
+        op_xdp(<int>op.arg[XDP_PROG])
+    elif kind == OP_VERDICT:
+        obs(b"ret", op_verdict(op))
+    elif kind == OP_XMIT:
+        obs(b"ret", op_xmit(op))
+    elif kind == OP_SENT:
+        op_sent(op)
+    elif kind == OP_RELEASE:
+        op_release(op)
+    elif kind == OP_NACK:
+        obs(b"ret", op_nack(op))
     unblock_refill()
 
 
@@ -218,6 +265,11 @@ cdef always_void target_after_op() noexcept nogil:
     if unlikely(W_trace):
         obs(b"rx_length_errors", vi.rx_length_errors)
         obs(b"rx_frame_errors", vi.rx_frame_errors)
+        if vi.xdp_ever:
+            obs_xdp()
+    if unlikely(vi.xdp_ever):
+        for i in range(vi.max_queue_pairs):
+            judge_kicked(i)
     if empty:
         stall_check()
 
@@ -229,6 +281,8 @@ cdef void target_shutdown() noexcept nogil:
     while S.n:
         step(b"target_shutdown:stack")
         kfree_skb(stack_pop(), b"target_shutdown:free")
+    while xdp_target_done():
+        step(b"target_shutdown:targets")
     books_check(b"target_shutdown:books")
     maps_leak_check(b"target_shutdown:maps")
     leak_check(b"target_shutdown:leak" if vi.probed else b"target_shutdown:no_device")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What virtio-net-rx promises: one entry a check, numbered S1.. as in the catalogue.
 
-Numbers that are missing guard paths that the model does not have yet (XDP, page_pool, AF_XDP, the
+Numbers that are missing guard paths that the model does not have yet (page_pool, AF_XDP, the
 control queue): docs/virtio-net-rx.md lists them.
 """
 
@@ -42,6 +42,13 @@ CHECKS = (
           "skb_add_rx_frag(), struct skb_shared_info"),
     Check("S14", "scatterlist-overflow", "Scatterlists are filled inside their arrays.",
           "xmit_skb(), sg_init_table(), virtqueue_add_inbuf()"),
+    Check("S15", "shared-info-overlap",
+          "The shared info of a frame lies inside its buffer, behind the packet.",
+          "xdp_get_shared_info_from_frame(), __xdp_build_skb_from_frame()"),
+    Check("S16", "bad-xdp-buff",
+          "hard_start <= data_meta <= data <= data_end <= hard_start + frame_sz - 320, and a frame "
+          "keeps its shared info where it was.",
+          "struct xdp_buff, xdp_update_frame_from_buff()"),
     Check("S17", "truesize-underestimate", "An skb's truesize covers the memory it keeps alive.",
           "skb_add_rx_frag(), sk_rmem_alloc"),
     Check("S18", "bad-copy-length",
@@ -70,6 +77,9 @@ CHECKS = (
     Check("S31", "wrong-metadata",
           "Checksum, GSO and hash metadata of an skb are what the header of this packet says.",
           _SPEC + "5.1.6.4 Processing of Incoming Packets"),
+    Check("S32", "header-after-program",
+          "The vnet header is not read after a program could have changed it.",
+          "receive_buf(), commit 703eec1b2422"),
     Check("S33", "uninitialised-read", "Bytes that nobody wrote are not used.",
           "used length bounds what is initialised"),
     Check("S34", "foreign-buffers", "A packet takes max(1, num_buffers) buffers, not more.",
@@ -78,6 +88,9 @@ CHECKS = (
           _SPEC + "5.1.6.4"),
     Check("S36", "wrong-bytes", "Delivered bytes are exactly the device's bytes, in order.",
           _SPEC + "5.1.6.4"),
+    Check("S37", "program-bypassed",
+          "With a program attached each packet runs it once or is dropped, and no GSO packet does.",
+          "virtnet_xdp_set(), virtnet_xdp_handler()"),
     Check("S39", "bad-buffer-length",
           "Buffer lengths stay in their clamps and survive the context word.",
           "get_mergeable_buf_len(), mergeable_len_to_ctx()"),
@@ -90,6 +103,9 @@ CHECKS = (
     Check("S43", "wrong-statistics",
           "Every packet is counted once, counters never fall, and a valid packet is not lost.",
           "struct virtnet_rq_stats, rx_length_errors, rx_frame_errors"),
+    Check("S44", "redirect-not-flushed",
+          "No redirected frame waits in a bulk queue when a poll completes.",
+          "xdp_do_flush(), napi_complete_done()"),
     Check("S45", "stall", "Reception never stops for good, and nothing runs without bound.",
           "try_fill_recv(), free_unused_bufs()"),
     Check("S46", "deadlock", "Nobody waits for what only he could release.",

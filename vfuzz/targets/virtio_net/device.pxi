@@ -3,12 +3,37 @@
 
 cdef int dev_packet[QUEUES_MAX]  # packet that `cont` continues, 0 none
 cdef int dev_n_packets
+cdef uint32_t dev_off           # guest offloads that the driver switched off
+cdef uint32_t dev_nack          # commands that it refuses
+
+
+cdef enum:
+    GUEST_OFFLOADS = (BOOT_FEATURES_GUEST_CSUM | BOOT_FEATURES_GUEST_TSO4 | BOOT_FEATURES_GUEST_TSO6
+                      | BOOT_FEATURES_GUEST_ECN | BOOT_FEATURES_GUEST_UFO | BOOT_FEATURES_GUEST_USO)
+
+
+cdef inline void dev_set_offloads(uint32_t offloads) noexcept nogil:
+    """VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET, and with all of them a reset."""
+    global dev_off
+    dev_off = GUEST_OFFLOADS & ~offloads
+
+
+cdef inline bint dev_refuses(uint32_t command) noexcept nogil:
+    """The driver's command is answered with VIRTIO_NET_ERR."""
+    return (dev_nack & command) != 0
+
+
+cdef inline bint offload(uint32_t bit) noexcept nogil:
+    """Is a guest offload negotiated and on?"""
+    return (P.boot[BOOT_FEATURES] & ~dev_off & bit) != 0
 
 
 cdef inline void device_reset() noexcept nogil:
-    global dev_n_packets
+    global dev_n_packets, dev_nack
     cdef int i
     dev_n_packets = 1
+    dev_nack = 0
+    dev_set_offloads(GUEST_OFFLOADS)
     for i in range(QUEUES_MAX):
         dev_packet[i] = 0
 
@@ -16,6 +41,7 @@ cdef inline void device_reset() noexcept nogil:
 cdef inline void dev_queue_reset(int q) noexcept nogil:
     """Queue q was reset: what the device was in the middle of is void."""
     dev_packet[q] = 0
+    A.n_old[q] = 0
 
 
 cdef inline int packet_new() noexcept nogil:
@@ -188,22 +214,22 @@ cdef void op_rx(const vf_op* op) noexcept nogil:
     if J.conforming:
         if type == RX_GSO_TYPE_INVALID or type == RX_GSO_TYPE_UDP_ECN:
             type = RX_GSO_TYPE_NONE
-        if not feature(BOOT_FEATURES_GUEST_CSUM):
+        if not offload(BOOT_FEATURES_GUEST_CSUM):
             flags = 0
             type = RX_GSO_TYPE_NONE
         flags &= RX_FLAGS_NEEDS_CSUM | RX_FLAGS_DATA_VALID
         if ((type == RX_GSO_TYPE_TCPV4_ECN or type == RX_GSO_TYPE_TCPV6_ECN)
-                and not feature(BOOT_FEATURES_GUEST_ECN)):
+                and not offload(BOOT_FEATURES_GUEST_ECN)):
             type = RX_GSO_TYPE_NONE
         if ((type == RX_GSO_TYPE_TCPV4 or type == RX_GSO_TYPE_TCPV4_ECN)
-                and not feature(BOOT_FEATURES_GUEST_TSO4)):
+                and not offload(BOOT_FEATURES_GUEST_TSO4)):
             type = RX_GSO_TYPE_NONE
         if ((type == RX_GSO_TYPE_TCPV6 or type == RX_GSO_TYPE_TCPV6_ECN)
-                and not feature(BOOT_FEATURES_GUEST_TSO6)):
+                and not offload(BOOT_FEATURES_GUEST_TSO6)):
             type = RX_GSO_TYPE_NONE
-        if type == RX_GSO_TYPE_UDP and not feature(BOOT_FEATURES_GUEST_UFO):
+        if type == RX_GSO_TYPE_UDP and not offload(BOOT_FEATURES_GUEST_UFO):
             type = RX_GSO_TYPE_NONE
-        if type == RX_GSO_TYPE_UDP_L4 and not (feature(BOOT_FEATURES_GUEST_USO) and era_6_12()):
+        if type == RX_GSO_TYPE_UDP_L4 and not (offload(BOOT_FEATURES_GUEST_USO) and era_6_12()):
             type = RX_GSO_TYPE_NONE
         limit = vi.max_mtu + ETH_HLEN + VLAN_HLEN if feature(BOOT_FEATURES_MTU) else GOOD_PACKET_LEN
         if type != RX_GSO_TYPE_NONE:
@@ -349,3 +375,65 @@ cdef void op_irq(const vf_op* op) noexcept nogil:
     cdef int q = dev_queue(op.arg[IRQ_QUEUE])
     if dev_may_use(q):
         vring_interrupt(q)
+
+
+# ---- transmission ------------------------------------------------------------------------------
+
+cdef void op_sent(const vf_op* op) noexcept nogil:
+    """The device sends the oldest frames of a send queue, and returns them as used."""
+    cdef int q = dev_queue(op.arg[SENT_QUEUE])
+    cdef uint32_t n = 0
+    cdef uint64_t token
+    if not dev_may_use(q):
+        obs(b"sent", -1)
+        return
+    while n < op.arg[SENT_COUNT]:
+        step(b"op_sent:loop")
+        token = txring_send(&vi_sq[q].vq, b"op_sent:read")
+        if token == 0:
+            break
+        judge_sent(<int><uint32_t>token)
+        n += 1
+    obs(b"sent", n)
+
+
+cdef int op_xmit(const vf_op* op) noexcept nogil:
+    """Another device's frames, each a page of its own, go out here; what is refused it takes back
+    (bq_xmit_all()). How many went, or -ENXIO."""
+    global X_cpu
+    cdef int32_t frames[DEV_MAP_BULK_SIZE]
+    cdef int i, page, sent, n = 0
+    if not vi.running or frozen:
+        # netif_running() is dev_map's affair, a dead device's queues are nobody's
+        return -ENODEV
+    X_cpu = <int>(op.arg[XMIT_CPU] % P.boot[BOOT_CPUS])
+    while n < <int>op.arg[XMIT_COUNT]:
+        step(b"op_xmit:loop")
+        page = alloc_pages(0, H_XDP, b"op_xmit:page")
+        if page == 0:
+            break
+        frames[n] = xdp_frame_new()
+        if frames[n] == 0:
+            put_page(page, H_XDP, b"op_xmit:exhausted")
+            break
+        X_frame[frames[n]].held = True
+        X_frame[frames[n]].foreign = True
+        X_frame[frames[n]].data = addr_of(page, XDP_FRAME_SIZE + op.arg[XMIT_HEADROOM])
+        X_frame[frames[n]].len = op.arg[XMIT_SIZE]
+        X_frame[frames[n]].headroom = op.arg[XMIT_HEADROOM]
+        X_frame[frames[n]].frame_sz = PAGE_SIZE
+        cpu_write(X_frame[frames[n]].data, op.arg[XMIT_SIZE], b"op_xmit:packet")
+        n += 1
+    sent = xdp_xmit(frames, n, True)
+    for i in range(max(sent, 0), n):
+        step(b"op_xmit:return")
+        xdp_return_frame(frames[i], b"op_xmit:refused")
+    return sent
+
+
+cdef int op_nack(const vf_op* op) noexcept nogil:
+    """What the device refuses from now on; returns whether that is another set than before."""
+    global dev_nack
+    cdef bint other = dev_nack != op.arg[NACK_COMMANDS]
+    dev_nack = op.arg[NACK_COMMANDS]
+    return other

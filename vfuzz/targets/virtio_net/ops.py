@@ -6,13 +6,21 @@ from vfuzz.program.schema import Arg, Op, Schema
 FEATURES = (
     "MRG_RXBUF", "VERSION_1", "GUEST_CSUM", "GUEST_TSO4", "GUEST_TSO6", "GUEST_ECN", "GUEST_UFO",
     "GUEST_USO", "HASH_REPORT", "RSS", "MTU", "MQ", "RING_PACKED", "INDIRECT_DESC", "EVENT_IDX",
-    "ACCESS_PLATFORM", "RXHASH", "PREMAPPED",
+    "ACCESS_PLATFORM", "RXHASH", "PREMAPPED", "CTRL_GUEST_OFFLOADS",
 )
 GSO_TYPES = ("NONE", "TCPV4", "UDP", "TCPV6", "UDP_L4", "TCPV4_ECN", "TCPV6_ECN", "UDP_ECN",
              "INVALID")
 HDR_FLAGS = ("NEEDS_CSUM", "DATA_VALID", "RSC_INFO")
 HASH_REPORTS = ("NONE", "IPV4", "TCPV4", "UDPV4", "IPV6", "TCPV6", "UDPV6", "IPV6_EX", "TCPV6_EX",
                 "UDPV6_EX")
+#: What the user attaches: nothing, a program for one buffer, one for any number of them.
+PROGRAMS = ("NONE", "LINEAR", "FRAGS")
+#: What a program returns; INVALID is a number that means nothing.
+ACTIONS = ("PASS", "DROP", "ABORTED", "INVALID", "TX", "REDIRECT")
+#: Commands of the control queue that reception depends on: number of queue pairs, guest offloads.
+COMMANDS = ("MQ", "GUEST_OFFLOADS")
+#: Where REDIRECT goes: another device, a CPU that builds an skb, nowhere, a device that is full.
+TARGETS = ("DEVICE", "CPU", "GONE", "FULL")
 #: What runs at preemption point `at` of a longer kernel operation.
 RACES = ("NONE", "POLL", "REFILL")
 
@@ -133,6 +141,46 @@ OPS = (
     ), "the network stack frees the oldest packets it was given", weight=6),
     Op("forward", (), "the network stack sends the oldest packet it was given out again", weight=3),
     Op("stats", (), "the user reads the queue statistics", weight=2),
+    Op("xdp", (
+        Arg("prog", "enum", names=PROGRAMS, default="LINEAR"),
+        *_race(),
+    ), "the user attaches an XDP program, another one, or none", weight=8),
+    Op("verdict", (
+        Arg("action", "enum", names=ACTIONS),
+        Arg("target", "enum", names=TARGETS, doc="with REDIRECT"),
+        Arg("count", "int", 1, 64, default=1, role="count",
+            doc="so many packets, then the next verdict; the last one stays"),
+        Arg("push", "int", 0, 300, role="length", doc="bpf_xdp_adjust_head(-push)",
+            interesting=(4, 8, 12, 20, 40, 196, 204, 216, 228, 236, 256, 268)),
+        Arg("pull", "int", 0, 4096, role="length", doc="bpf_xdp_adjust_head(pull), the first",
+            interesting=(1, 4, 14, 20, 46, 50)),
+        Arg("grow", "int", 0, 4096, role="length", doc="bpf_xdp_adjust_tail(grow)",
+            interesting=(1, 4, 6, 7, 82, 83, 128, 3000)),
+        Arg("trim", "int", 0, 20_000, role="length", doc="bpf_xdp_adjust_tail(-trim)",
+            interesting=(1, 10, 50, 512, 1536, 3520)),
+        Arg("meta", "int", 0, 255, role="length", doc="bpf_xdp_adjust_meta(-meta), before the push",
+            interesting=(1, 4, 8, 32, 36, 252)),
+        Arg("write", "int", 0, 4096, role="index",
+            doc="writes 4 bytes at write - 1, if they lie in the linear part; 0: none",
+            interesting=(1, 13, 15, 60, 1497)),
+    ), "what the program does next with packets: its calls of helpers, its writes, its verdict",
+       weight=12),
+    Op("xmit", (
+        Arg("cpu", "int", 0, 2, role="index", doc="where it runs; modulo the CPUs"),
+        Arg("count", "int", 1, 16, default=1, role="count"),
+        Arg("size", "int", 14, 3000, default=60, role="length"),
+        Arg("headroom", "int", 0, 256, default=64, role="length", interesting=(9, 10, 12, 19, 20)),
+    ), "another device redirects frames to this one (ndo_xdp_xmit)", weight=2),
+    Op("sent", (
+        _queue(),
+        Arg("count", "int", 1, 32, default=32, role="count"),
+    ), "the device sends so many of the frames in a transmit ring, and returns them", weight=5),
+    Op("release", (
+        Arg("count", "int", 1, 64, default=64, role="count"),
+    ), "targets of redirection are done with the oldest frames they have", weight=4),
+    Op("nack", (
+        Arg("commands", "flags", names=COMMANDS),
+    ), "from now on the device refuses these commands of the control queue", weight=1),
 )
 
 SCHEMA = Schema(target="virtio-net-rx", boot=BOOT, ops=OPS)

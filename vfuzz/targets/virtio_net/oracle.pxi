@@ -99,6 +99,9 @@ cdef always_void hdr_read(uint64_t addr, uint32_t size, uint8_t* out, site_t sit
     cdef uint32_t i
     cdef int x
     cdef const Origin* o
+    if unlikely(E.runs != 0):
+        violation(CHECK_S32, site, b"packet", 0,
+                  b"the vnet header is read after the program ran", 0, 0, 0)
     check_read_here(addr, size, site)
     x = extent_at(f, offset)
     if likely(x and M_extents[x].start <= offset and M_extents[x].end >= offset + size
@@ -138,11 +141,12 @@ cdef apart_void hdr_read_bytes(int f, uint32_t offset, uint32_t size, int x, uin
             out[i] = 0xAA
 
 
-cdef inline void judge_copy(int s, uint32_t whole) noexcept nogil:
-    """S18: a copied head holds the whole first buffer if that fits, else the Ethernet header."""
+cdef inline void judge_copy(int s, uint32_t whole, uint32_t metasize) noexcept nogil:
+    """S18: a copied head holds the whole first buffer if that fits, else the Ethernet header and
+    what metadata is in front of it."""
     cdef Skb* p = &K_skbs[s]
     cdef uint32_t room = p.end - p.data
-    cdef uint32_t expected = whole if whole <= room else ETH_HLEN
+    cdef uint32_t expected = whole if whole <= room else ETH_HLEN + metasize
     if unlikely(p.tail - p.data != expected):
         violation(CHECK_S18, b"judge_copy:len", b"skb", s,
                   b"%lld of %lld bytes copied into the head, the rule says %lld", p.tail - p.data,
@@ -281,12 +285,18 @@ cdef apart_void judge_delivered(ReceiveQueue* rq, int s) noexcept nogil:
     """An skb is about to reach the stack."""
     cdef uint32_t memory
     J.n_delivered += 1
-    judge_bytes(s)
+    if unlikely(A.prog != 0):
+        if E.runs == 0:
+            judge_unseen(rq)
+        judge_xdp_skb(s)
+    else:
+        judge_bytes(s)
     memory = skb_memory(s, b"judge_delivered:memory")
     if unlikely(K_skbs[s].truesize < memory):
-        violation(CHECK_S17, b"judge_delivered:truesize", b"skb", s,
+        violation(CHECK_S17, truesize_site(s), b"skb", s,
                   b"truesize %lld, it keeps %lld bytes of memory", K_skbs[s].truesize, memory, 0)
-    judge_metadata(s)
+    if likely(A.prog == 0):
+        judge_metadata(s)
 
 
 cdef inline void packet_begin() noexcept nogil:
@@ -325,6 +335,12 @@ cdef always_void packet_end(ReceiveQueue* rq, const RqStats* was, const RqStats*
     if unlikely(J.n_consumed > expected):
         violation(CHECK_S34, b"packet_end:consumed", b"packet", o.packet,
                   b"%lld buffers consumed for a packet of %lld", J.n_consumed, expected, 0)
+    if unlikely(A.prog != 0):
+        if not short_:
+            packet_end_xdp(rq, was, now, frame_errors)
+        packet_over(rq.index)
+        if not short_:
+            return
     outcome = drops + frame_errors + <uint64_t>J.n_delivered
     if short_:
         if unlikely(outcome != 0 or len_errors != 1):

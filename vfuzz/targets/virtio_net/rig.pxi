@@ -33,7 +33,7 @@ cdef int64_t rig_receive(const int64_t* a) noexcept nogil:
         return receive_mergeable(rq, a[1], X_got_ctx, X_got_len, &X_stats)
     if vi.big_packets:
         return receive_big(rq, a[1], X_got_len, &X_stats)
-    return receive_small(rq, a[1], X_got_len, &X_stats)
+    return receive_small(rq, a[1], X_got_ctx, X_got_len, &X_stats)
 
 
 cdef int64_t rig_receive_done(const int64_t* a) noexcept nogil:

@@ -147,8 +147,9 @@ cdef always_int add_inbuf_or_put(ReceiveQueue* rq, Vq* vq, const Sg* sg, uint64_
 
 cdef always_int add_recvbuf_small(ReceiveQueue* rq, Vq* vq) noexcept nogil:
     """add_recvbuf_small(): pad, header and one good packet, room for shared info behind."""
-    cdef uint32_t len = (skb_data_align(vi.hdr_len + VIRTNET_RX_PAD + GOOD_PACKET_LEN)
-                         + SHINFO_SIZE)
+    cdef uint32_t xdp_headroom = virtnet_get_headroom()
+    cdef uint32_t len = (skb_data_align(vi.hdr_len + VIRTNET_RX_PAD + GOOD_PACKET_LEN
+                                        + xdp_headroom) + SHINFO_SIZE)
     cdef uint64_t buf, token
     cdef Sg sg
     if not skb_page_frag_refill(len, &rq.alloc_frag, b"add_recvbuf_small:refill"):
@@ -157,12 +158,12 @@ cdef always_int add_recvbuf_small(ReceiveQueue* rq, Vq* vq) noexcept nogil:
     if buf == 0:
         return -ENOMEM
     token = buf
-    buf += VIRTNET_RX_PAD
+    buf += VIRTNET_RX_PAD + xdp_headroom
     if era_6_12() and not quirk(QUIRK_D05):
         # 6.1, and the 6.10 that D05 is about, store the start of the allocation
         token = buf
     rq_init_one_sg(rq, buf, vi.hdr_len + GOOD_PACKET_LEN, &sg)
-    return add_inbuf_or_put(rq, vq, &sg, token, 0, buf, b"add_recvbuf_small:add")
+    return add_inbuf_or_put(rq, vq, &sg, token, xdp_headroom, buf, b"add_recvbuf_small:add")
 
 
 cdef int add_recvbuf_big(ReceiveQueue* rq, Vq* vq) noexcept nogil:
@@ -200,8 +201,10 @@ cdef int add_recvbuf_big(ReceiveQueue* rq, Vq* vq) noexcept nogil:
 
 
 cdef inline uint32_t get_mergeable_buf_len(ReceiveQueue* rq) noexcept nogil:
-    """get_mergeable_buf_len() without XDP room: the clamped average, cache-line aligned."""
+    """get_mergeable_buf_len(): the clamped average, cache-line aligned; with room for XDP a page."""
     cdef uint64_t len = rq.mrg_avg_pkt_len
+    if unlikely(vi.xdp_enabled):
+        return PAGE_SIZE - xdp_room(XDP_PACKET_HEADROOM)
     len = min(max(len, <uint64_t>rq.min_buf_len), <uint64_t>(PAGE_SIZE - vi.hdr_len))
     return skb_data_align(vi.hdr_len + <uint32_t>len)
 
@@ -210,27 +213,33 @@ cdef always_int add_recvbuf_mergeable(ReceiveQueue* rq, Vq* vq, uint32_t len) no
     """add_recvbuf_mergeable(): the next piece of the chunk, `len` bytes as the average has it; a
     rest too small for another (the hole) is given to this one."""
     cdef PageFrag* pf = &rq.alloc_frag
-    cdef uint32_t hole
+    cdef uint32_t headroom = virtnet_get_headroom()
+    cdef uint32_t room = xdp_room(headroom)
+    cdef uint32_t hole, truesize
     cdef uint64_t buf, ctx
     cdef Sg sg
-    if not skb_page_frag_refill(len, pf, b"add_recvbuf_mergeable:refill"):
+    if not skb_page_frag_refill(len + room, pf, b"add_recvbuf_mergeable:refill"):
         return -ENOMEM
-    if (era_6_12() and pf.offset == 0 and len + DMA_RECORD_SIZE > pf.size
+    if (era_6_12() and pf.offset == 0 and len + room + DMA_RECORD_SIZE > pf.size
             and not quirk(QUIRK_A07)):
         # 6aacd1484468: the record at the chunk's start needs its place too
         len -= DMA_RECORD_SIZE
-    buf = virtnet_rq_alloc(rq, len)
+    buf = virtnet_rq_alloc(rq, len + room)
     if buf == 0:
         return -ENOMEM
+    buf += headroom
     hole = pf.size - pf.offset
-    if hole < len:
-        M_bufs[buf_at(pf.page, offset_of(buf))].a_end += hole
-        len += hole
+    if hole < len + room:
+        if headroom == 0 or not era_6_12() or quirk(QUIRK_A09):
+            # 484beac2ffc1: not with headroom, where a frame has one size
+            M_bufs[buf_at(pf.page, offset_of(buf))].a_end += hole
+            len += hole
         pf.offset += hole
     rq_init_one_sg(rq, buf, len, &sg)
-    ctx = mergeable_len_to_ctx(len, 0)
-    if unlikely(len > PAGE_SIZE + PAGE_SIZE or mergeable_ctx_to_truesize(ctx) != len
-                or mergeable_ctx_to_headroom(ctx) != 0 or len < vi.hdr_len):
+    truesize = len + room if era_6_12() else len
+    ctx = mergeable_len_to_ctx(truesize, headroom)
+    if unlikely(len > PAGE_SIZE + PAGE_SIZE or mergeable_ctx_to_truesize(ctx) != truesize
+                or mergeable_ctx_to_headroom(ctx) != headroom or len < vi.hdr_len):
         violation(CHECK_S39, b"add_recvbuf_mergeable:len", b"rq", rq.index,
                   b"buffer length %lld out of its clamps, or lost in its context word", len, 0, 0)
     return add_inbuf_or_put(rq, vq, &sg, buf, ctx, buf, b"add_recvbuf_mergeable:add")

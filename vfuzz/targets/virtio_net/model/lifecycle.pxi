@@ -107,6 +107,7 @@ cdef int init_vqs() noexcept nogil:
         V_vqs[i].premapped = vi_rq[i].do_dma and (vi.mergeable_rx_bufs or not vi.big_packets)
         V_vqs[i].enabled = False
         vi_rq[i].min_buf_len = mergeable_min_buf_len()
+        txring_init(&vi_sq[i].vq, <int>vi.ring_num)
     kfree(names, b"init_vqs:free_names")
     return 0
 
@@ -162,8 +163,11 @@ cdef void virtnet_probe() noexcept nogil:
         vi.big_packets = True
         vi.big_packets_num_skbfrags = (MAX_SKB_FRAGS if guest_gso
                                        else <int>((mtu + PAGE_SIZE - 1) / PAGE_SIZE))
+    vi.mtu = mtu if f & BOOT_FEATURES_MTU else ETH_DATA_LEN
+    vi.guest_offloads = f & guest_offload_bits()
     vi.ring_num = ring_at_least(<uint32_t>1 << P.boot[BOOT_RING_ORDER])
     vi.curr_queue_pairs = min(vi.max_queue_pairs, <int>P.boot[BOOT_CPUS])
+    vi.real_num_rx_queues = vi.curr_queue_pairs
     if init_vqs():
         # boot has no fault property: only an exhausted arena gets here
         vi.max_queue_pairs = 0
@@ -192,6 +196,14 @@ cdef void virtnet_probe() noexcept nogil:
     virtio_device_ready()
     if P.boot[BOOT_RACE] == BOOT_RACE_OPEN and not vi.running:
         dev_open()
+
+
+cdef inline uint32_t guest_offload_bits() noexcept nogil:
+    """guest_offloads[]: linux-6.1 does not know USO."""
+    cdef uint32_t bits = (BOOT_FEATURES_GUEST_CSUM | BOOT_FEATURES_GUEST_TSO4
+                          | BOOT_FEATURES_GUEST_TSO6 | BOOT_FEATURES_GUEST_ECN
+                          | BOOT_FEATURES_GUEST_UFO)
+    return bits | BOOT_FEATURES_GUEST_USO if era_6_12() else bits
 
 
 cdef inline uint32_t ring_at_least(uint32_t num) noexcept nogil:
@@ -320,6 +332,9 @@ cdef int virtnet_set_queues(int pairs) noexcept nogil:
         mq = rss_hdr_alloc(b"virtnet_set_queues:rss_hdr")
         if mq == 0:
             return -ENOMEM
+        if not send_command(NACK_COMMANDS_MQ):
+            kfree(mq, b"virtnet_set_queues:new_rss_hdr")
+            return -EINVAL
         kfree(vi.rss_table_mem, b"virtnet_set_queues:old_rss_hdr")
         vi.rss_table_mem = mq
         rss_table_write(b"virtnet_set_queues:rss_table")
@@ -328,6 +343,10 @@ cdef int virtnet_set_queues(int pairs) noexcept nogil:
         if mq == 0:
             return -ENOMEM
         kfree(mq, b"virtnet_set_queues:free_mq")
+        if not send_command(NACK_COMMANDS_MQ):
+            return -EINVAL
+    elif not send_command(NACK_COMMANDS_MQ):
+        return -EINVAL
     vi.curr_queue_pairs = pairs
     if vi.up:
         schedule_refill(BY_QUEUES)
@@ -336,12 +355,18 @@ cdef int virtnet_set_queues(int pairs) noexcept nogil:
 
 cdef int virtnet_set_channels(int pairs) noexcept nogil:
     """virtnet_set_channels() (ethtool -L combined)."""
+    cdef int err
     if not vi.registered or not vi.present:
         return -ENODEV
     if pairs > vi.max_queue_pairs or pairs == 0:
         return -EINVAL
+    if vi_rq[0].xdp_prog:
+        return -EINVAL
     preempt()
-    return virtnet_set_queues(pairs)
+    err = virtnet_set_queues(pairs)
+    if err == 0:
+        vi.real_num_rx_queues = pairs
+    return err
 
 
 cdef always_void rq_free_unused_buf(ReceiveQueue* rq, uint64_t token) noexcept nogil:
@@ -456,14 +481,19 @@ cdef void remove_vq_common() noexcept nogil:
     cdef int i, page
     cdef ReceiveQueue* rq
     V.driver_ok = False
+    dev_set_offloads(GUEST_OFFLOADS)
     rq_check(b"remove_vq_common:rq")
     for i in range(vi.max_queue_pairs):
         V_vqs[i].enabled = False
         dev_queue_reset(i)
     cond_resched()
+    for i in range(vi.max_queue_pairs):
+        sq_free_unused(i)
     free_unused_bufs()
     for i in range(vi.max_queue_pairs):
         rq = &vi_rq[i]
+        # R12: the program goes, that there is one stays
+        rq.xdp_prog = XDP_PROG_NONE
         while rq.pages:
             step(b"remove_vq_common:pages")
             page = get_a_page(rq)
@@ -535,6 +565,7 @@ cdef int virtnet_restore() noexcept nogil:
                 return err
     vi.present = True
     virtnet_set_queues(vi.curr_queue_pairs)
+    judge_resumed()
     return 0
 
 
@@ -549,6 +580,9 @@ cdef void virtnet_remove() noexcept nogil:
         vi.running = False
         virtnet_close()
         vi.up = False
+    if vi.user_prog:
+        # dev_xdp_uninstall()
+        virtnet_xdp_set(XDP_PROG_NONE)
     remove_vq_common()
     if era_6_12():
         kfree(vi.rss_table_mem, b"virtnet_remove:rss_hdr")

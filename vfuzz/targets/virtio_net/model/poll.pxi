@@ -36,6 +36,8 @@ cdef void virtqueue_napi_schedule(ReceiveQueue* rq) noexcept nogil:
 cdef void virtqueue_napi_complete(ReceiveQueue* rq) noexcept nogil:
     """virtqueue_napi_complete(): callbacks on, and once more around if something came meanwhile."""
     cdef Vq* vq = &V_vqs[rq.index]
+    if unlikely(vi.xdp_xmit):
+        judge_flushed(rq)
     cdef uint16_t opaque = virtqueue_enable_cb_prepare(vq)
     if napi_complete_done(&rq.napi):
         if virtqueue_poll(vq, opaque):
@@ -99,19 +101,40 @@ cdef int virtnet_receive(ReceiveQueue* rq, int budget) noexcept nogil:
 
 cdef int virtnet_poll(ReceiveQueue* rq, int budget) noexcept nogil:
     """virtnet_poll(), receive part. S42: the queue's rx info is registered while it runs."""
+    global X_cpu
     cdef int received
     if budget and not quirk(QUIRK_E14):
         # 1eb8fc67ca41: a busy poll did not come through the interrupt that turns them off
         virtqueue_disable_cb(&V_vqs[rq.index])
+    if quirk(QUIRK_F06):
+        # counted on a send queue of XDP at every poll, whether there is one or not
+        xdp_sq_unlocked(b"virtnet_poll:stats").stats.kicks += 1
     if unlikely(rq.xdp_rxq != RXQ_REGISTERED):
         violation(CHECK_S42, b"virtnet_poll:xdp_rxq", b"rq", rq.index,
                   b"queue %lld is polled while its rx info is not registered", rq.index, 0, 0)
+    if unlikely(vi.xdp_ever):
+        X_cpu = rq.index % <int>P.boot[BOOT_CPUS]
+        poll_cleantx(rq)
     V.in_poll = budget != 0
     received = virtnet_receive(rq, budget)
     V.in_poll = False
+    if unlikely(vi.xdp_xmit & XDP_XMIT_REDIR) and not quirk(QUIRK_E13):
+        # 8d5db9d7dadc: before anybody else may poll
+        xdp_do_flush()
     if received < budget:
         virtqueue_napi_complete(rq)
+    if unlikely(vi.xdp_xmit):
+        poll_finish()
     return received
+
+
+cdef apart_void poll_finish() noexcept nogil:
+    """The end of a poll in which a program sent or redirected something."""
+    if quirk(QUIRK_E13):
+        xdp_do_flush()
+    if vi.xdp_xmit & XDP_XMIT_TX:
+        xdp_kick()
+    vi.xdp_xmit = 0
 
 
 cdef int napi_poll(int q, int budget) noexcept nogil:
@@ -150,7 +173,7 @@ cdef void refill_work(int first, bint racing) noexcept nogil:
     for i in range(first, vi.curr_queue_pairs):
         rq = &vi_rq[i]
         rq_check(b"refill_work:rq")
-        if quirk(QUIRK_E07):
+        if quirk(QUIRK_E07) or quirk(QUIRK_E09):
             # 4bc12818b363: napi_disable() takes the netdev lock and waits under it
             vi.netdev_lock_by_work = True
         if not napi_disable(&rq.napi, i, racing, b"refill_work:after_resize"

@@ -43,26 +43,34 @@ cdef inline uint32_t log2_u32(uint32_t value) noexcept nogil:
 
 # ---- page_to_skb() -----------------------------------------------------------------------------
 
-cdef int page_to_skb(ReceiveQueue* rq, int page, uint32_t offset, uint32_t len,
-                     uint32_t truesize) noexcept nogil:
-    """page_to_skb() without XDP: build on the page, or copy a small packet; 0 on failure, where the
-    caller keeps the page. `offset`: of the vnet header; `len`: with it."""
+cdef int page_to_skb(ReceiveQueue* rq, int page, uint32_t offset, uint32_t len, uint32_t truesize,
+                     bint hdr_valid, uint32_t metasize, uint32_t headroom) noexcept nogil:
+    """page_to_skb(): build on the page, or copy a small packet; 0 on failure, where the caller keeps
+    the page. `offset`: of the vnet header; `len`: with it, and with metadata in linux-6.1, where a
+    program may have run (hdr_valid: none did); `headroom`: bytes of the buffer in front."""
     cdef uint64_t hdr_p = addr_of(page, offset)
+    cdef uint64_t head = hdr_p - headroom
     cdef uint32_t hdr_padded_len = vi.hdr_len if vi.mergeable_rx_bufs else PADDED_HDR_LEN
     cdef uint32_t copy, frag_size, whole
     cdef int tailroom, s, rest
     cdef bint page_to_free = False
+    if unlikely(headroom != 0):
+        if not era_6_12():
+            truesize = PAGE_SIZE
+        if quirk(QUIRK_A14):
+            # acb16b395c3f: as if every buffer began with its page
+            head = hdr_p & ~<uint64_t>(PAGE_SIZE - 1)
     len -= vi.hdr_len
     offset += hdr_padded_len
-    tailroom = <int>truesize - <int>hdr_padded_len - <int>len
+    tailroom = <int>truesize - <int>headroom - <int>hdr_padded_len - <int>len
     if quirk(QUIRK_A13) and not vi.mergeable_rx_bufs:
         # 1a8024239dac: took the header's own length for the padded one
         tailroom = <int>truesize - <int>vi.hdr_len - <int>len
     if len > GOOD_COPY_LEN and tailroom >= SHINFO_SIZE:
-        s = build_skb(hdr_p, truesize, b"page_to_skb:build_skb")
+        s = build_skb(head, truesize, b"page_to_skb:build_skb")
         if s == 0:
             return 0
-        skb_reserve(s, hdr_padded_len, b"page_to_skb:reserve")
+        skb_reserve(s, <uint32_t>(hdr_p - head) + hdr_padded_len, b"page_to_skb:reserve")
         skb_put(s, len, b"page_to_skb:put")
         rest = M_frames[page].private
         if rest and not quirk(QUIRK_B11):
@@ -78,9 +86,9 @@ cdef int page_to_skb(ReceiveQueue* rq, int page, uint32_t offset, uint32_t len,
             copy = len
         else:
             # 0f6925b3e8da: payload stays out of the head
-            copy = skb_tailroom(&K_skbs[s]) if quirk(QUIRK_F04) else ETH_HLEN
+            copy = skb_tailroom(&K_skbs[s]) if quirk(QUIRK_F04) else ETH_HLEN + metasize
         skb_put_data(s, addr_of(page, offset), copy, b"page_to_skb:copy")
-        judge_copy(s, whole)
+        judge_copy(s, whole, metasize)
         len -= copy
         offset += copy
         event(0x2100 + (len != 0))
@@ -108,33 +116,43 @@ cdef int page_to_skb(ReceiveQueue* rq, int page, uint32_t offset, uint32_t len,
             event(0x2200 + K_skbs[s].nr_frags)
             if page:
                 give_pages(rq, page)
-    hdr_read(hdr_p, vi.hdr_len, K_skbs[s].cb, b"page_to_skb:hdr")
+    if likely(hdr_valid):
+        hdr_read(hdr_p, vi.hdr_len, K_skbs[s].cb, b"page_to_skb:hdr")
     if page_to_free:
         put_buf(hdr_p, b"page_to_skb:put_page")
+    if unlikely(metasize != 0):
+        K_skbs[s].data += metasize
+        K_skbs[s].len -= metasize
+        if not quirk(QUIRK_D13):
+            K_skbs[s].meta_len = <uint8_t>metasize
     return s
 
 
 # ---- receive_small() ---------------------------------------------------------------------------
 
-cdef always_int receive_small(ReceiveQueue* rq, uint64_t token, uint32_t len,
+cdef always_int receive_small(ReceiveQueue* rq, uint64_t token, uint64_t ctx, uint32_t len,
                               RqStats* stats) noexcept nogil:
-    """receive_small() without XDP: the skb's head is the buffer itself."""
+    """receive_small(): the skb's head is the buffer itself. ctx: its headroom for XDP."""
     cdef uint64_t buf = addr_of_token(token, b"receive_small:token")
-    cdef uint32_t headroom = vi.hdr_len + VIRTNET_RX_PAD
+    cdef uint32_t xdp_headroom = <uint32_t>ctx
+    cdef uint32_t headroom = vi.hdr_len + VIRTNET_RX_PAD + xdp_headroom
     cdef uint32_t buflen = skb_data_align(GOOD_PACKET_LEN + headroom) + SHINFO_SIZE
     cdef int s
     if era_6_12() and not quirk(QUIRK_D05):
-        buf -= VIRTNET_RX_PAD
+        buf -= VIRTNET_RX_PAD + xdp_headroom
     len -= vi.hdr_len
     stats.bytes += len
     if len > GOOD_PACKET_LEN and not quirk(QUIRK_A05):
         vi.rx_length_errors += 1
+    elif unlikely(vi.xdp_enabled) and rq.xdp_prog:
+        return receive_small_xdp(rq, buf, xdp_headroom, len, stats)
     else:
         s = build_skb(buf, buflen, b"receive_small:build_skb")
         if s:
             skb_reserve(s, headroom, b"receive_small:reserve")
             skb_put(s, len, b"receive_small:put")
-            hdr_read(buf + VIRTNET_RX_PAD, vi.hdr_len, K_skbs[s].cb, b"receive_small:hdr")
+            hdr_read(buf + VIRTNET_RX_PAD + xdp_headroom, vi.hdr_len, K_skbs[s].cb,
+                     b"receive_small:hdr")
             return s
     stats.drops += 1
     put_buf(buf + VIRTNET_RX_PAD, b"receive_small:err")
@@ -154,7 +172,7 @@ cdef always_int receive_big(ReceiveQueue* rq, uint64_t token, uint32_t len,
         # 9e5ad06ea826: whole pages, though the first one begins with the padded header
         max_len = (<uint32_t>vi.big_packets_num_skbfrags + 1) * PAGE_SIZE
     if len <= max_len or quirk(QUIRK_A03) or quirk(QUIRK_A08):
-        s = page_to_skb(rq, page, 0, len, PAGE_SIZE)
+        s = page_to_skb(rq, page, 0, len, PAGE_SIZE, True, 0, 0)
         stats.bytes += len - vi.hdr_len
     if s == 0:
         stats.drops += 1
@@ -224,29 +242,20 @@ cdef int append_frag(int head, int curr, uint64_t buf, uint32_t len,
     return curr
 
 
-cdef always_int receive_mergeable(ReceiveQueue* rq, uint64_t token, uint64_t ctx, uint32_t len,
-                                  RqStats* stats) noexcept nogil:
-    """receive_mergeable() without a program: head from the first buffer, the rest appended."""
-    cdef uint64_t buf = addr_of_token(token, b"receive_mergeable:token")
-    cdef uint32_t truesize = mergeable_ctx_to_truesize(ctx)
-    cdef int num_buf
-    cdef int head = 0, curr
-    cdef uint8_t nb[2]
-    hdr_read(buf + 10, 2, nb, b"receive_mergeable:num_buffers")
-    num_buf = nb[0] | (nb[1] << 8)
-    event(0x2400 + min(num_buf, 40))
-    stats.bytes += len - vi.hdr_len
-    if len > truesize and not quirk(QUIRK_A05):
-        vi.rx_length_errors += 1
-        curr = 0
-    else:
-        head = page_to_skb(rq, frame_of(buf), offset_of(buf), len, truesize)
-        curr = head
-        if curr == 0 and quirk(QUIRK_B13):
-            # 8fc3b9e9a229: left the packet's other buffers in the ring, to be taken for packets
-            put_buf(buf, b"receive_mergeable:err_only_first")
-            stats.drops += 1
-            return 0
+cdef inline uint32_t mergeable_room(uint64_t ctx) noexcept nogil:
+    """What of a context's truesize the packet may not have: none in linux-6.1, where truesize is
+    without the room."""
+    cdef uint32_t headroom = mergeable_ctx_to_headroom(ctx)
+    return xdp_room(headroom) if unlikely(headroom != 0) and era_6_12() else 0
+
+
+cdef always_int receive_mergeable_rest(ReceiveQueue* rq, int head, uint64_t buf, int num_buf,
+                                       RqStats* stats) noexcept nogil:
+    """The loop of receive_mergeable(): the other buffers of a packet join `head`, built of `buf`; 0
+    there: it could not be built."""
+    cdef uint32_t len, truesize
+    cdef uint64_t ctx = 0
+    cdef int curr = head
     while curr:
         step(b"receive_mergeable:loop")
         # R04: num_buffers 0 wraps, 16 bits wide in 6.1, an int later
@@ -264,7 +273,7 @@ cdef always_int receive_mergeable(ReceiveQueue* rq, uint64_t token, uint64_t ctx
             return 0
         stats.bytes += len
         truesize = mergeable_ctx_to_truesize(ctx)
-        if len > truesize:
+        if len > truesize - mergeable_room(ctx):
             vi.rx_length_errors += 1
             curr = 0
         else:
@@ -274,6 +283,35 @@ cdef always_int receive_mergeable(ReceiveQueue* rq, uint64_t token, uint64_t ctx
     stats.drops += 1
     kfree_skb(head, b"receive_mergeable:kfree_skb")
     return 0
+
+
+cdef always_int receive_mergeable(ReceiveQueue* rq, uint64_t token, uint64_t ctx, uint32_t len,
+                                  RqStats* stats) noexcept nogil:
+    """receive_mergeable(): head from the first buffer, the rest appended."""
+    cdef uint64_t buf = addr_of_token(token, b"receive_mergeable:token")
+    cdef uint32_t truesize = mergeable_ctx_to_truesize(ctx)
+    cdef int num_buf
+    cdef int head = 0
+    cdef uint8_t nb[2]
+    hdr_read(buf + 10, 2, nb, b"receive_mergeable:num_buffers")
+    num_buf = nb[0] | (nb[1] << 8)
+    event(0x2400 + min(num_buf, 40))
+    stats.bytes += len - vi.hdr_len
+    if len > truesize - mergeable_room(ctx) and not quirk(QUIRK_A05):
+        vi.rx_length_errors += 1
+    elif unlikely(vi.xdp_enabled) and rq.xdp_prog:
+        if era_6_12():
+            return receive_mergeable_xdp(rq, buf, ctx, len, num_buf, stats)
+        return receive_mergeable_xdp_6_1(rq, buf, ctx, len, num_buf, stats)
+    else:
+        head = page_to_skb(rq, frame_of(buf), offset_of(buf), len, truesize, True, 0,
+                           mergeable_ctx_to_headroom(ctx))
+        if head == 0 and quirk(QUIRK_B13):
+            # 8fc3b9e9a229: left the packet's other buffers in the ring, to be taken for packets
+            put_buf(buf, b"receive_mergeable:err_only_first")
+            stats.drops += 1
+            return 0
+    return receive_mergeable_rest(rq, head, buf, num_buf, stats)
 
 
 # ---- metadata ----------------------------------------------------------------------------------
@@ -440,9 +478,9 @@ cdef void receive_buf(ReceiveQueue* rq, uint64_t token, uint32_t len, uint64_t c
     elif vi.big_packets:
         s = receive_big(rq, token, len, stats)
     else:
-        s = receive_small(rq, token, len, stats)
+        s = receive_small(rq, token, ctx, len, stats)
     if s == 0:
         return
-    if not era_6_12():
+    if not era_6_12() or quirk(QUIRK_D03):
         flags[0] = K_skbs[s].cb[0]
     virtnet_receive_done(rq, s, flags[0])

@@ -43,6 +43,12 @@ cdef struct DmaRecord:          # struct virtnet_rq_dma, at the start of a prema
     uint32_t len
     bint need_sync
 
+cdef struct XdpStats:
+    uint64_t packets            # runs of the program
+    uint64_t tx
+    uint64_t redirects
+    uint64_t drops
+
 cdef struct RqStats:
     uint64_t packets
     uint64_t bytes
@@ -58,6 +64,7 @@ cdef struct ReceiveQueue:
     PageFrag alloc_frag
     uint32_t min_buf_len
     int xdp_rxq                 # RXQ_*
+    int xdp_prog                # XDP_PROG_*
     bint do_dma                 # premapped
     int32_t last_dma            # chunk whose DMA record still has the allocator's reference
 
@@ -94,6 +101,15 @@ cdef struct VirtnetInfo:
     uint64_t rx_frame_errors
     uint64_t base_packets       # last totals that the user read
     bint resumed                # the queues are new since then
+    uint32_t mtu                # dev->mtu
+    uint32_t guest_offloads     # those of the features that can be switched off
+    bint xdp_enabled
+    int xdp_queue_pairs         # send queues that are XDP's own
+    int real_num_rx_queues      # as the stack has it
+    bint xdp_ever               # there may be frames in send queues
+    int user_prog               # what the network core knows to be attached
+    uint32_t xdp_xmit           # XDP_XMIT_*: what the running poll has to finish
+    XdpStats xdp_stats          # all queues
 
 cdef VirtnetInfo vi
 cdef ReceiveQueue vi_rq[QUEUES_MAX]
@@ -107,6 +123,11 @@ cdef inline bint feature(uint32_t bit) noexcept nogil:
 
 cdef inline bint era_6_12() noexcept nogil:
     return W.era >= ERA_LINUX_6_12
+
+
+cdef inline uint32_t virtnet_get_headroom() noexcept nogil:
+    """virtnet_get_headroom(): of the buffers that are posted from now on."""
+    return XDP_PACKET_HEADROOM if vi.xdp_enabled else 0
 
 
 # ---- hooks of sim/virtqueue.pxi ----

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# coverage: off
+"""A transmit ring: lists of device-readable parts that a device takes in order, when it pleases.
+
+As much of a virtqueue as transmission needs: descriptors that run out, mappings, used entries that
+nobody has to look at. Layout and event indexes are tested with the receive rings.
+"""
+
+cdef enum:
+    TX_ENTRIES = 32             # lists in a ring, a power of two, not less than VQ_MAX
+    TX_PARTS = MAX_SKB_FRAGS + 1
+
+cdef struct TxPart:
+    uint64_t addr
+    uint32_t len
+    uint64_t dma
+
+cdef struct TxEntry:
+    uint64_t token
+    int n
+    bint used
+    TxPart part[TX_PARTS]
+
+cdef struct TxRing:
+    int num
+    int num_free
+    uint32_t tail               # next to be added; oldest that the device has, oldest of all
+    uint32_t next
+    uint32_t head
+    uint32_t kicked             # value of tail at the last kick
+    TxEntry entry[TX_ENTRIES]
+
+
+cdef inline void txring_init(TxRing* r, int num) noexcept nogil:
+    r.num = num
+    r.num_free = num
+    r.tail = r.next = r.head = r.kicked = 0
+
+
+cdef void txring_unmap(TxEntry* e, int n, site_t site) noexcept nogil:
+    cdef int i
+    if D.use_dma_api:
+        for i in range(n):
+            dma_unmap(e.part[i].dma, e.part[i].len, DMA_TO_DEVICE, False, site)
+
+
+cdef int txring_add(TxRing* r, const TxPart* parts, int n, uint64_t token,
+                    site_t site) noexcept nogil:
+    """virtqueue_add_outbuf(): 0, -ENOSPC, -ENOMEM. A fault site (add), and each mapping (map)."""
+    cdef TxEntry* e = &r.entry[r.tail & (TX_ENTRIES - 1)]
+    cdef int i
+    if fault(FAULT_ADD, site):
+        return -ENOMEM
+    if r.num_free < n:
+        return -ENOSPC
+    for i in range(n):
+        e.part[i] = parts[i]
+        e.part[i].dma = parts[i].addr
+        if D.use_dma_api:
+            e.part[i].dma = dma_map(parts[i].addr, parts[i].len, DMA_TO_DEVICE, site)
+            if e.part[i].dma == DMA_ERROR:
+                txring_unmap(e, i, site)
+                return -ENOMEM
+    e.token = token
+    e.n = n
+    e.used = False
+    r.num_free -= n
+    r.tail += 1
+    return 0
+
+
+cdef uint64_t txring_get(TxRing* r, bint unused, site_t site) noexcept nogil:
+    """virtqueue_get_buf(), or with `unused` virtqueue_detach_unused_buf(): a token, 0 if none."""
+    cdef TxEntry* e = &r.entry[r.head & (TX_ENTRIES - 1)]
+    if r.head == r.tail or not (e.used or unused):
+        return 0
+    txring_unmap(e, e.n, site)
+    r.num_free += e.n
+    r.head += 1
+    return e.token
+
+
+cdef void txring_kick(TxRing* r) noexcept nogil:
+    r.kicked = r.tail
+
+
+cdef uint64_t txring_send(TxRing* r, site_t site) noexcept nogil:
+    """The device reads the oldest list that it was told of and returns it: its token, or 0."""
+    cdef TxEntry* e = &r.entry[r.next & (TX_ENTRIES - 1)]
+    cdef int i
+    if r.next == r.kicked:
+        return 0
+    for i in range(e.n):
+        dma_resolve(e.part[i].dma, e.part[i].len, False, site)
+    e.used = True
+    r.next += 1
+    return e.token

@@ -356,19 +356,23 @@ cdef bint skb_has_copy(int s) noexcept nogil:
     return M_frames[frame_of(K_skbs[s].head)].copy
 
 
+cdef bint has_headroom(int f, uint32_t offset) noexcept nogil:
+    """Does a received buffer begin in front of what was posted?"""
+    cdef int b = buf_at(f, offset)
+    return b != 0 and not M_frames[f].copy and M_bufs[b].p_start > M_bufs[b].a_start
+
+
 cdef bint skb_has_headroom(int s) noexcept nogil:
     """Does the skb hold a buffer with room for XDP in front?"""
     cdef Skb* p
-    cdef int i, b
+    cdef int i
     cdef bint head = True
     while s:
         p = &K_skbs[s]
-        b = buf_at(frame_of(p.head), offset_of(p.head))
-        if b and M_bufs[b].p_start - M_bufs[b].a_start >= XDP_PACKET_HEADROOM:
+        if has_headroom(frame_of(p.head), offset_of(p.head)):
             return True
         for i in range(p.nr_frags):
-            b = buf_at(p.frags[i].page, p.frags[i].offset)
-            if b and M_bufs[b].p_start - M_bufs[b].a_start >= XDP_PACKET_HEADROOM:
+            if has_headroom(p.frags[i].page, p.frags[i].offset):
                 return True
         s = p.frag_list if head else p.next
         head = False

@@ -303,7 +303,8 @@ cdef uint64_t mergeable_xdp_get_buf(ReceiveQueue* rq, uint64_t buf, uint64_t ctx
         return 0
     if hdr[0] & HDR_F_NEEDS_CSUM and not quirk(QUIRK_D03):
         return 0
-    frame_sz[0] = mergeable_ctx_to_truesize(ctx)
+    # 484beac2ffc1: A09, a page whatever the buffer has
+    frame_sz[0] = PAGE_SIZE if quirk(QUIRK_A09) else mergeable_ctx_to_truesize(ctx)
     if headroom >= virtnet_get_headroom() and (num_buf[0] == 1 or rq.xdp_prog == XDP_PROG_FRAGS):
         return buf
     if rq.xdp_prog != XDP_PROG_FRAGS:
@@ -431,8 +432,8 @@ cdef int xdp_refused(int prog) noexcept nogil:
     """The limits that virtnet_xdp_set() looks at first: 0, -EOPNOTSUPP or -EINVAL."""
     cdef uint32_t offloads = vi.guest_offloads
     if quirk(QUIRK_D09):
-        # 92502fe86c7c
-        offloads &= ~<uint32_t>BOOT_FEATURES_GUEST_UFO
+        # 92502fe86c7c: TSO only was looked at
+        offloads &= ~<uint32_t>(BOOT_FEATURES_GUEST_UFO | BOOT_FEATURES_GUEST_CSUM)
     if offloads and not feature(BOOT_FEATURES_CTRL_GUEST_OFFLOADS):
         return -EOPNOTSUPP
     if vi.mergeable_rx_bufs and not feature(BOOT_FEATURES_VERSION_1):

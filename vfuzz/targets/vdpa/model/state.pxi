@@ -207,6 +207,10 @@ cdef struct Iotlb:              # struct vhost_iotlb: the interval tree is an ar
     uint32_t lock               # L_*: what must be held to touch it
     uint8_t disjoint            # no overlap was ever inserted: ends are sorted too
     uint8_t dirty               # changed since the judge looked
+    # what makes a copy of it cheap, see iotlb_copy_begin()
+    const Iotlb* copy_of
+    uint32_t copies             # made of this table; of a copy: how many there were with it
+    int same                    # leading entries of tree that are as with the last copy
     int n                       # entries of tree
     int32_t tree[TABLE_MAX]
 

@@ -174,7 +174,8 @@ cdef inline bint blk_reads(uint32_t type) noexcept nogil:
     return type == VIRTIO_BLK_T_IN or type == VIRTIO_BLK_T_GET_ID
 
 
-cdef void blk_pieces(const vf_op* op, Pieces* p, uint64_t at, uint32_t n, bint reads) noexcept nogil:
+cdef void blk_pieces(const vf_op* op, Pieces* p, uint64_t at, uint32_t n,
+                     bint reads) noexcept nogil:
     """The descriptors of a request whose header is at `at`; data and status follow it."""
     cdef uint32_t shape = op.arg[BLK_SHAPE], pieces = op.arg[BLK_PIECES]
     cdef uint32_t write = VRING_DESC_F_WRITE if reads else 0

@@ -97,6 +97,7 @@ CANNOT = {
     "poke": _RINGS,
     "kick": _RINGS,
     "used": _RINGS,
+    "blk": _RINGS,
     "work": f"the simulator works when it likes; {_INSIDE}",
 }
 
@@ -756,11 +757,13 @@ def _set_up(boot: Mapping[str, int]) -> list[str]:
             f"modprobe vdpa_sim batch_mapping={int(said['parent'] == 'sim')}"
             f" max_iotlb_entries={_ENTRIES[said['sim_entries']]}"
             f" use_va={use_va}    # no use_va before 6.4",
-            "modprobe vdpa_sim_net",
-            "vdpa dev add name vfuzz0 mgmtdev vdpasim_net",
+            "modprobe vdpa_sim_net" if said["device"] == "net" else
+            f"modprobe vdpa_sim_blk shared_backend={int(said['device'] == 'blk_shared')}"
+            "    # no shared_backend before 6.4",
+            f"vdpa dev add name vfuzz0 mgmtdev vdpasim_{said['device'][:3]}",
         ]
         dev = "vfuzz0"
-        if (boot["ngroups"], boot["nas"]) != (2, 2):
+        if said["device"] == "net" and (boot["ngroups"], boot["nas"]) != (2, 2):
             lines.append(
                 f"# {boot['ngroups']} groups and {boot['nas']} address spaces: vdpa_sim has 2 and"
                 " 2, results will differ"

@@ -485,4 +485,144 @@ JUDGED = [
            behind=MERGEABLE.replace(")", ", ring_order=5)", 1)),
 ]
 
-CASES = [*PROGRAMS, *MEMORY, *SKBS, *RINGS, *JUDGED]
+# ---- XDP -----------------------------------------------------------------------------------------
+
+SMALL_XDP = "boot(profile=HOSTILE, features=VERSION_1)\nxdp()\nopen()\n"
+PAGE_XDP = "boot(profile=HOSTILE, features=MRG_RXBUF|VERSION_1|MTU)\nxdp()\nopen()\n"
+JUMBO_XDP = "boot(features=MRG_RXBUF|VERSION_1|MTU, ring_order=5, mtu=9000)\n"
+JUMBO_XDP += "xdp(prog=FRAGS)\nopen()\n"
+#: The device goes on with offloads that it was told to leave.
+OFFLOADS = "boot(features=VERSION_1|GUEST_CSUM|CTRL_GUEST_OFFLOADS)\n"
+OFFLOADS += "nack(commands=GUEST_OFFLOADS)\nxdp()\nopen()\n"
+MANY_QUEUES = "boot(features=VERSION_1|MQ, pairs=3, cpus=1)\n"
+
+PROGRAMS_XDP = [
+    program(
+        "S14", "more queues than CPUs, none for XDP",
+        MANY_QUEUES + "open()\nchannels(pairs=3)\nxdp()\nxmit()\n",
+        "channels(pairs=3)", "channels(pairs=2)",
+    ),
+    program(
+        "S15", "skb on a small buffer's frame",
+        SMALL_XDP + "verdict(action=REDIRECT, target=CPU)\nrx()\npoll()\nrelease()\n",
+        "CPU", "DEVICE",
+    ),
+    program(
+        "S16", "one byte more than a buffer without tailroom has",
+        PAGE_XDP + "rx(size=3509)\npoll()\n", "3509", "3508", quirk="B10",
+    ),
+    program(
+        "S16", "shared info of a frame looked for elsewhere",
+        JUMBO_XDP + "verdict(action=TX)\nrx(size=3509)\npoll()\n", "3509", "3508", quirk="F05",
+    ),
+    program(
+        "S23", "frame freed as an skb",
+        SMALL_XDP + "verdict(action=TX)\nrx()\npoll()\nsent()\nrx()\npoll()\n", "sent()\n", "",
+        quirk="B14",
+    ),
+    program(
+        "S23", "page of another's frame put", SMALL_XDP + "xmit(headroom=12)\nfreeze()\n",
+        "=12", "=11", quirk="B15",
+    ),
+    program(
+        "S31", "metadata lost", SMALL_XDP + "verdict(meta=4)\nrx()\npoll()\n", "meta=4", "meta=0",
+        quirk="D13",
+    ),
+    program(
+        "S31", "partial checksum passes", OFFLOADS + "rx(flags=NEEDS_CSUM)\npoll()\n",
+        "NEEDS_CSUM", "RSC_INFO", era=OLD,
+    ),
+    program(
+        "S31", "partial checksum is sent",
+        OFFLOADS + "verdict(action=TX)\nrx(flags=NEEDS_CSUM)\npoll()\n", "NEEDS_CSUM", "DATA_VALID",
+        era=OLD,
+    ),
+    program(
+        "S31", "valid checksum forgotten", OFFLOADS + "rx(flags=DATA_VALID)\npoll()\n",
+        "DATA_VALID", "RSC_INFO", quirk="D03",
+    ),
+    program(
+        "S32", "header read after the program", SMALL_XDP + "rx()\npoll()\n", "xdp()\n", "",
+        quirk="D02", era=OLD,
+    ),
+    program(
+        "S37", "no program in big mode",
+        "boot(features=VERSION_1|GUEST_CSUM|GUEST_TSO4|CTRL_GUEST_OFFLOADS)\nxdp()\nopen()\nrx()\n"
+        "poll()\n", "GUEST_TSO4|", "",
+    ),
+    program(
+        "S43", "the stack keeps a queue of XDP", MANY_QUEUES + "xdp()\nxdp(prog=NONE)\n", "NONE",
+        "FRAGS", quirk="E22",
+    ),
+    program(
+        "S43", "packet lost for a flag", OFFLOADS + "rx(flags=DATA_VALID)\npoll()\n", "DATA_VALID",
+        "RSC_INFO", quirk="D07",
+    ),
+    program(
+        "S43", "packet of two buffers too long for one page",
+        "boot(features=MRG_RXBUF|VERSION_1|MTU, mtu=3506)\nxdp()\nopen()\nrx(size=3509)\npoll()\n",
+        "3509", "3508",
+    ),
+    program(
+        "S44", "poll completed with a frame in the bulk queue",
+        SMALL_XDP + "verdict(action=REDIRECT)\nrx()\npoll()\n", "poll()", "poll(budget=1)",
+        quirk="E13",
+    ),
+]
+
+#: Behind a packet of 64 bytes in a small buffer: what the program is given. Ref(0) the token.
+GIVEN = (("take", 0), ("xdp_buff", Ref(0, 12 - 256), 256, 64, 2176))
+REDIRECTED = SMALL_XDP + "verdict(action=REDIRECT)\nrx()\npoll()\n"
+SENT = SMALL_XDP + "verdict(action=TX)\nrx()\npoll()\n"
+
+
+def passed(check: str, name: str, *steps: tuple, near: tuple) -> Case:
+    """A packet that a program passed; steps as with judged()."""
+    return judged(check, name, "rx()\n", *steps, near=near, boot=SMALL_XDP)
+
+
+DELIVERED = ("judge_delivered", 0, Ref(1))
+JUDGED_XDP = [
+    script("S1", "frame after its release", ("xdp_return_frame", 1), ("xdp_return_frame", 1),
+           spare=(1, *NOTHING), behind=SENT + "sent()\n"),
+    script("S16", "metadata behind the packet's start", *GIVEN,
+           ("poke", "xdp_buff.data_meta", Ref(1, 1)), ("xdp_end", "XDP_PASS"),
+           spare=(2, "poke", "xdp_buff.data_meta", Ref(1)), behind=SMALL_XDP + "rx()\n"),
+    script("S37", "program runs twice", *GIVEN, ("xdp_begin", 0), ("xdp_begin", 0),
+           spare=(3, *NOTHING), behind=SMALL_XDP + "rx()\n"),
+    Case("S37", "GSO before the program", SMALL_XDP + "rx(gso_type=TCPV4)\n", ("TCPV4", "NONE"),
+         steps=(*GIVEN, ("xdp_begin", 0))),
+    passed("S36", "other bytes than the program left", ("skb_reserve", Ref(1), 1), DELIVERED,
+           near=("skb_reserve", Ref(1), 0)),
+    passed("S36", "more bytes than the program left", ("skb_put", Ref(1), 1), DELIVERED,
+           near=("skb_put", Ref(1), 0)),
+    script("S36", "frame that changes while it is away", ("peek", "xframe.data", 1),
+           ("cpu_write", Ref(0), 1), ("xdp_target_done",), spare=(1, "cpu_write", Ref(0), 0),
+           behind=REDIRECTED),
+    script("S31", "frame with a header that says something", ("peek", "xframe.data", 1),
+           ("frame", Ref(0)), ("extent_write", Ref(1), 320, 321, 2), ("xdp_frame_digest", 1),
+           ("poke", "xframe.digest", Ref(3), 1), ("judge_sent", 1), spare=(2, *NOTHING),
+           behind=SENT),
+    passed("S31", "checksum to be computed in a changed packet",
+           ("poke", "skb.ip_summed", "CHECKSUM_PARTIAL", Ref(1)), DELIVERED,
+           near=("poke", "skb.ip_summed", "CHECKSUM_NONE", Ref(1))),
+    passed("S31", "checksum that nobody validated",
+           ("poke", "skb.ip_summed", "CHECKSUM_UNNECESSARY", Ref(1)), DELIVERED,
+           near=("poke", "skb.ip_summed", "CHECKSUM_NONE", Ref(1))),
+    passed("S43", "passed and dropped", DELIVERED, ("poke", "stats.drops", 1), ("packet_end", 0),
+           near=("poke", "stats.drops", 0)),
+    passed("S43", "passed and counted as sent", DELIVERED, ("poke", "vi.xdp_tx", 1),
+           ("packet_end", 0), near=("poke", "vi.xdp_tx", 0)),
+    passed("S43", "other bytes than the passed packet's", DELIVERED, ("poke", "stats.bytes", 65),
+           ("packet_end", 0), near=("poke", "stats.bytes", 64)),
+    script("S43", "one drop counted twice", *RECEIVED, ("poke", "vi.xdp_drops", 2),
+           ("packet_end", 0), spare=(2, "poke", "vi.xdp_drops", 1),
+           behind=SMALL_XDP + "verdict(action=DROP)\nrx()\n"),
+    Case("S43", "a packet that passed is lost",
+         "boot(pairs=1, features=VERSION_1)\nxdp()\nopen()\nrx()\n", ("pairs=1", "profile=HOSTILE"),
+         steps=(*RECEIVED, ("kfree_skb", Ref(1)), ("poke", "stats.drops", 1), ("packet_end", 0))),
+    script("S47", "frame that the device does not know of", ("poke", "sq.kicked", 0, 0),
+           ("after_op",), spare=(0, "poke", "sq.kicked", 1, 0), behind=SENT),
+]
+
+CASES = [*PROGRAMS, *MEMORY, *SKBS, *RINGS, *JUDGED, *PROGRAMS_XDP, *JUDGED_XDP]

@@ -20,6 +20,8 @@ cdef inline void dev_set_offloads(uint32_t offloads) noexcept nogil:
 
 cdef inline bint dev_refuses(uint32_t command) noexcept nogil:
     """The driver's command is answered with VIRTIO_NET_ERR."""
+    if command == NACK_COMMANDS_GUEST_OFFLOADS and not feature(BOOT_FEATURES_CTRL_GUEST_OFFLOADS):
+        return True
     return (dev_nack & command) != 0
 
 

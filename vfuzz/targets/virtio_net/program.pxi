@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The XDP program: what the ops said it does with each packet, by the helpers that a program has."""
+"""The XDP program: what the ops said it does with each packet, by the helpers of programs."""
 
 cdef enum:
     VERDICTS_MAX = 16

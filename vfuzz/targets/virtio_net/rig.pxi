@@ -79,8 +79,49 @@ cdef int64_t rig_rq_unmap(const int64_t* a) noexcept nogil:
     return 0
 
 
+cdef XdpBuff X_buff
+
+
+cdef int64_t rig_xdp_buff(const int64_t* a) noexcept nogil:
+    xdp_prepare_buff(&X_buff, a[0], <uint32_t>a[1], <uint32_t>a[2], <uint32_t>a[3])
+    return X_buff.data
+
+
+cdef int64_t rig_xdp_begin(const int64_t* a) noexcept nogil:
+    judge_xdp_begin(&vi_rq[a[0]], &X_buff)
+    return 0
+
+
+cdef int64_t rig_xdp_end(const int64_t* a) noexcept nogil:
+    judge_xdp_end(&X_buff, <int>a[0])
+    return 0
+
+
+cdef int64_t rig_xdp_frame_digest(const int64_t* a) noexcept nogil:
+    return <int64_t>xdp_frame_digest(<int>a[0], X_SITE)
+
+
+cdef int64_t rig_xdp_return_frame(const int64_t* a) noexcept nogil:
+    xdp_return_frame(<int>a[0], X_SITE)
+    return 0
+
+
+cdef int64_t rig_xdp_target_done(const int64_t* a) noexcept nogil:
+    return xdp_target_done()
+
+
+cdef int64_t rig_judge_sent(const int64_t* a) noexcept nogil:
+    judge_sent(<int>a[0])
+    return 0
+
+
 cdef void _rig_add_target():
     _rig_add_parts()
+    _RIG_LIMITS["xframe"] = XDP_FRAMES_MAX
+    _RIG_CONSTANTS.update({
+        "XDP_PASS": XDP_PASS, "XDP_DROP": XDP_DROP, "XDP_TX": XDP_TX, "B_XDP": B_XDP,
+        "H_XDP": H_XDP,
+    })
     _RIG_LIMITS["rq"] = QUEUES_MAX
     _rig_add("take rq -> token", rig_take)
     _rig_add("receive rq token -> skb", rig_receive)
@@ -92,6 +133,20 @@ cdef void _rig_add_target():
     _rig_add("add_recvbuf rq -> 0 or -errno", rig_add_recvbuf)
     _rig_add("page_private frame -> frame", rig_page_private)
     _rig_add("rq_unmap rq token length", rig_rq_unmap)
+    _rig_add("xdp_buff addr headroom size frame_sz -> address of the packet", rig_xdp_buff)
+    _rig_add("xdp_begin rq", rig_xdp_begin)
+    _rig_add("xdp_end act", rig_xdp_end)
+    _rig_add("xdp_frame_digest xframe -> number", rig_xdp_frame_digest)
+    _rig_add("xdp_return_frame xframe", rig_xdp_return_frame)
+    _rig_add("xdp_target_done -> was there one", rig_xdp_target_done)
+    _rig_add("judge_sent xframe", rig_judge_sent)
+    _rig_field("xdp_buff.data_meta", &X_buff.data_meta, 8)
+    _rig_field("xdp_buff.data_end", &X_buff.data_end, 8)
+    _rig_field("xframe.data", &X_frame[0].data, 8, XDP_FRAMES_MAX, sizeof(XdpFrame))
+    _rig_field("xframe.digest", &X_frame[0].digest, 8, XDP_FRAMES_MAX, sizeof(XdpFrame))
+    _rig_field("sq.kicked", &vi_sq[0].vq.kicked, 4, QUEUES_MAX, sizeof(SendQueue))
+    _rig_field("vi.xdp_tx", &vi.xdp_stats.tx, 8)
+    _rig_field("vi.xdp_drops", &vi.xdp_stats.drops, 8)
     _rig_field("vi.hdr_len", &vi.hdr_len, sizeof(vi.hdr_len))
     _rig_field("vi.refill_pending", &vi.refill.pending, sizeof(vi.refill.pending))
     _rig_field("vi.rx_length_errors", &vi.rx_length_errors, sizeof(vi.rx_length_errors))

@@ -201,7 +201,7 @@ cdef int add_recvbuf_big(ReceiveQueue* rq, Vq* vq) noexcept nogil:
 
 
 cdef inline uint32_t get_mergeable_buf_len(ReceiveQueue* rq) noexcept nogil:
-    """get_mergeable_buf_len(): the clamped average, cache-line aligned; with room for XDP a page."""
+    """get_mergeable_buf_len(): the clamped average, cache-line aligned; with XDP a page."""
     cdef uint64_t len = rq.mrg_avg_pkt_len
     if unlikely(vi.xdp_enabled):
         return PAGE_SIZE - xdp_room(XDP_PACKET_HEADROOM)

@@ -36,8 +36,8 @@ cdef int xdp_frame_of_original(const XdpBuff* x, uint64_t original) noexcept nog
 
 
 cdef int xdp_handler(ReceiveQueue* rq, XdpBuff* x, uint64_t original) noexcept nogil:
-    """virtnet_xdp_handler(): run the program, carry out XDP_TX and XDP_REDIRECT. PASS, TX, REDIRECT,
-    or DROP for everything else. original: the buffer that x is a copy of, 0 if it is none."""
+    """virtnet_xdp_handler(): run the program, carry out XDP_TX and XDP_REDIRECT. PASS, TX,
+    REDIRECT, or DROP for everything else. original: the buffer that x is a copy of, 0 if it is none."""
     cdef int act = xdp_program_run(rq, x)
     cdef int err
     cdef int32_t fr
@@ -94,7 +94,7 @@ cdef void xdp_page_copy(int page, uint32_t offset, uint64_t source, uint32_t siz
 
 
 cdef int check_mergeable_len(uint64_t ctx, uint32_t size) noexcept nogil:
-    """check_mergeable_len(): R03, in 6.1 the truesize of a context has no room in it to subtract."""
+    """check_mergeable_len(): R03, in 6.1 a context's truesize has no room in it to subtract."""
     if size > mergeable_ctx_to_truesize(ctx) - xdp_room(mergeable_ctx_to_headroom(ctx)):
         vi.rx_length_errors += 1
         return -1
@@ -103,8 +103,8 @@ cdef int check_mergeable_len(uint64_t ctx, uint32_t size) noexcept nogil:
 
 cdef int xdp_linearize_page(ReceiveQueue* rq, int* num_buf, uint64_t source, uint32_t page_off,
                             uint32_t* size) noexcept nogil:
-    """xdp_linearize_page(): the packet in one fresh page, from page_off on; 0 where it does not fit,
-    is not whole, or there is no page. *size is the length with the vnet header."""
+    """xdp_linearize_page(): the packet in one fresh page, from page_off on; 0 where it does not
+    fit, is not whole, or there is no page. *size is the length with the vnet header."""
     cdef uint64_t buf, ctx
     cdef uint32_t buflen = 0
     cdef int page
@@ -293,7 +293,7 @@ cdef void put_xdp_frags(const XdpBuff* x) noexcept nogil:
 cdef uint64_t mergeable_xdp_get_buf(ReceiveQueue* rq, uint64_t buf, uint64_t ctx,
                                     uint32_t* frame_sz, int* num_buf, uint32_t* len,
                                     uint64_t* mine) noexcept nogil:
-    """mergeable_xdp_get_buf(): where the packet, or its first part, lies with headroom; 0 to drop it.
+    """mergeable_xdp_get_buf(): where the packet, or its first part, lies with headroom; 0: drop it.
     *mine: the buffer that is to be put then."""
     cdef uint32_t headroom = mergeable_ctx_to_headroom(ctx)
     cdef uint8_t hdr[2]
@@ -327,7 +327,7 @@ cdef uint64_t mergeable_xdp_get_buf(ReceiveQueue* rq, uint64_t buf, uint64_t ctx
 cdef int build_xdp_buff_mrg(ReceiveQueue* rq, XdpBuff* x, uint64_t buf, uint32_t len,
                             uint32_t frame_sz, int* num_buf, uint32_t* frags_truesize,
                             RqStats* stats) noexcept nogil:
-    """virtnet_build_xdp_buff_mrg(): the head, and each further buffer as a fragment; 0 or -EINVAL."""
+    """virtnet_build_xdp_buff_mrg(): the head, and a fragment for each other buffer; 0 or -EINVAL."""
     cdef uint64_t ctx
     cdef uint32_t truesize
     xdp_prepare_buff(x, buf - XDP_PACKET_HEADROOM, XDP_PACKET_HEADROOM + vi.hdr_len,

@@ -44,7 +44,7 @@ cdef SendQueue* xdp_get_sq(site_t site) noexcept nogil:
 
 
 cdef inline SendQueue* xdp_sq_unlocked(site_t site) noexcept nogil:
-    """virtnet_xdp_sq() as it was before queues could be shared: right only where XDP has its own."""
+    """virtnet_xdp_sq() before queues could be shared: right only where XDP has its own."""
     return send_queue(vi.curr_queue_pairs - vi.xdp_queue_pairs + X_cpu, site)
 
 

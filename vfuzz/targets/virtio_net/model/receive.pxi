@@ -46,8 +46,8 @@ cdef inline uint32_t log2_u32(uint32_t value) noexcept nogil:
 cdef int page_to_skb(ReceiveQueue* rq, int page, uint32_t offset, uint32_t len, uint32_t truesize,
                      bint hdr_valid, uint32_t metasize, uint32_t headroom) noexcept nogil:
     """page_to_skb(): build on the page, or copy a small packet; 0 on failure, where the caller
-    keeps the page. `offset`: of the vnet header; `len`: with it, and with metadata in linux-6.1, where a
-    program may have run (hdr_valid: none did); `headroom`: bytes of the buffer in front."""
+    keeps the page. `offset`: of the vnet header; `len`: with it, and with metadata in linux-6.1,
+    where a program may have run (hdr_valid: none did); `headroom`: bytes of the buffer in front."""
     cdef uint64_t hdr_p = addr_of(page, offset)
     cdef uint64_t head = hdr_p - headroom
     cdef uint32_t hdr_padded_len = vi.hdr_len if vi.mergeable_rx_bufs else PADDED_HDR_LEN

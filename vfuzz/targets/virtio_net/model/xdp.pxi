@@ -37,7 +37,7 @@ cdef int xdp_frame_of_original(const XdpBuff* x, uint64_t original) noexcept nog
 
 cdef int xdp_handler(ReceiveQueue* rq, XdpBuff* x, uint64_t original) noexcept nogil:
     """virtnet_xdp_handler(): run the program, carry out XDP_TX and XDP_REDIRECT. PASS, TX,
-    REDIRECT, or DROP for everything else. original: the buffer that x is a copy of, 0 if it is none."""
+    REDIRECT, or DROP for everything else. original: the buffer that x is a copy of, 0: of none."""
     cdef int act = xdp_program_run(rq, x)
     cdef int err
     cdef int32_t fr
@@ -327,7 +327,7 @@ cdef uint64_t mergeable_xdp_get_buf(ReceiveQueue* rq, uint64_t buf, uint64_t ctx
 cdef int build_xdp_buff_mrg(ReceiveQueue* rq, XdpBuff* x, uint64_t buf, uint32_t len,
                             uint32_t frame_sz, int* num_buf, uint32_t* frags_truesize,
                             RqStats* stats) noexcept nogil:
-    """virtnet_build_xdp_buff_mrg(): the head, and a fragment for each other buffer; 0 or -EINVAL."""
+    """virtnet_build_xdp_buff_mrg(): the head, a fragment for each other buffer; 0 or -EINVAL."""
     cdef uint64_t ctx
     cdef uint32_t truesize
     xdp_prepare_buff(x, buf - XDP_PACKET_HEADROOM, XDP_PACKET_HEADROOM + vi.hdr_len,

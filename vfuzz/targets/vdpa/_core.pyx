@@ -552,6 +552,19 @@ cdef inline void obs_memory() noexcept nogil:
     obs(b"pins", mm.pins)
 
 
+cdef inline void event_node() noexcept nogil:
+    """Feedback of who signals whom: does the device run, which callbacks are on their way, and was
+    their eventfd replaced meanwhile?"""
+    cdef uint32_t state = (ops_get_status() & VIRTIO_CONFIG_S_DRIVER_OK) != 0
+    state = state * 2 + (v.config_ctx != 0)
+    state = state * 2 + C_config.running
+    state = state * 2 + (C_config.running and C_config.ctx != v.config_ctx)
+    state = state * 2 + (v_vqs[0].call_ctx != 0)
+    state = state * 2 + C_vqs[0].running
+    state = state * 2 + (C_vqs[0].running and C_vqs[0].ctx != v_vqs[0].call_ctx)
+    event(0xC000 + state * 4 + <uint32_t>vdpa.parent)
+
+
 cdef void target_op(const vf_op* op) noexcept nogil:
     cdef int r
     judge_begin_op()
@@ -582,6 +595,11 @@ cdef void target_op(const vf_op* op) noexcept nogil:
               + min(<uint32_t>V_devs[0].n_send, 3) * 4 + min(<uint32_t>V_devs[0].n_recv, 3))
     else:
         r = op_node(op)
+        if op.kind < OP_UPDATE:
+            event_node()
+    if unlikely(W.faults_fired):
+        # how far the call came
+        event(0x10000 + <uint32_t>op.kind * 16 + min(<uint32_t>W.fault_seen, <uint32_t>15))
     obs(b"ret", r)
     obs_memory()
 

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -14,7 +15,8 @@ import msgspec
 
 from vfuzz import api
 from vfuzz.engine.inputs import Input
-from vfuzz.errors import UsageError
+from vfuzz.engine.store import write_atomic
+from vfuzz.errors import Error, UnknownName, UsageError
 
 __all__ = [
     "COUNT",
@@ -25,8 +27,10 @@ __all__ = [
     "era_option",
     "eras_and_quirks",
     "print_json",
+    "put_file",
     "quirk_option",
     "target_option",
+    "writable",
 ]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -107,22 +111,59 @@ def eras_and_quirks(
     """The eras and quirks to use: those asked for, else what the file says, else all eras, no
     quirk.
 
-    Raises UnknownName, and UsageError when a quirk does not exist in an era.
+    Raises UnknownName, and UsageError when a quirk does not exist in an era; it names the file if
+    that is what said so.
     """
     if quirks == ("none",):
         ids: tuple[str, ...] = ()
+    elif quirks or said is None:
+        ids = target.quirk_ids(quirks)
     else:
-        ids = target.quirk_ids(quirks or (said.quirks if said else None) or ())
+        with _said_by(said):
+            ids = target.quirk_ids(said.quirks or ())
     wanted = eras or (said.eras if said else None) or ()
     if wanted and wanted != ("all",):
+        with contextlib.nullcontext() if eras or said is None else _said_by(said):
+            for era in wanted:
+                target.era_index(era)
         for era in wanted:
-            target.era_index(era)
             target.quirk_ids(ids, era)
         return tuple(dict.fromkeys(wanted)), ids
     possible = target.eras_with(ids)
     if not possible:
         raise UsageError(f"no era of {target.name} has all of the quirks {', '.join(ids)}")
     return possible, ids
+
+
+@contextlib.contextmanager
+def _said_by(source: Input) -> Iterator[None]:
+    """A wrong name is in the file, not in the options."""
+    try:
+        yield
+    except UnknownName as error:
+        raise UnknownName(f"{source.path}: {error}") from None
+
+
+def writable(out: Path | None, option: str = "--out") -> Path | None:
+    """The file to write at last, looked at before the work that would be lost. Raises
+    UsageError."""
+    if out is None:
+        return None
+    if out.is_dir():
+        raise UsageError(f"{option} {out} is a directory: name a file in it")
+    if not out.parent.is_dir():
+        raise UsageError(f"{option} {out}: there is no directory {out.parent}: make it first")
+    if not os.access(out.parent, os.W_OK):
+        raise UsageError(f"{option} {out}: nothing can be written in {out.parent}: name another")
+    return out
+
+
+def put_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all. Raises Error."""
+    try:
+        write_atomic(path, data)
+    except OSError as error:
+        raise Error(f"{path} cannot be written: {error.strerror}: name another place") from None
 
 
 def print_json(value: Any) -> None:

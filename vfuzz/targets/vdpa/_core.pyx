@@ -558,10 +558,10 @@ cdef inline void event_node() noexcept nogil:
     cdef uint32_t state = (ops_get_status() & VIRTIO_CONFIG_S_DRIVER_OK) != 0
     state = state * 2 + (v.config_ctx != 0)
     state = state * 2 + C_config.running
-    state = state * 2 + (C_config.running and C_config.ctx != v.config_ctx)
+    state = state * 2 + C_config.running * (C_config.ctx != v.config_ctx)
     state = state * 2 + (v_vqs[0].call_ctx != 0)
     state = state * 2 + C_vqs[0].running
-    state = state * 2 + (C_vqs[0].running and C_vqs[0].ctx != v_vqs[0].call_ctx)
+    state = state * 2 + C_vqs[0].running * (C_vqs[0].ctx != v_vqs[0].call_ctx)
     event(0xC000 + state * 4 + <uint32_t>vdpa.parent)
 
 

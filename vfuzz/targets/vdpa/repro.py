@@ -84,6 +84,7 @@ CANNOT = {
     "vduse_ioctl": _DAEMON,
     "vduse_file": _DAEMON,
     "bounce": _DRIVER,
+    "coherent": _DRIVER,
     "umem": _DAEMON,
     "driver_config": _DRIVER,
     "bring_up": _RINGS,

@@ -84,6 +84,7 @@ _INSIDE = "it is a moment inside of the kernel, at which no system call can stop
 CANNOT = {
     "irq_begin": f"the device calls back when it likes; {_INSIDE}",
     "irq_end": f"the device calls back when it likes; {_INSIDE}",
+    "blk": "requests of a disk are not written by such a program yet",
     **repro_vduse.CANNOT,
 }
 
@@ -824,13 +825,17 @@ def _set_up(boot: Mapping[str, int]) -> list[str]:
             f"modprobe vdpa_sim batch_mapping={int(said['parent'] == 'sim')}"
             f" max_iotlb_entries={_ENTRIES[said['sim_entries']]}"
             f" use_va={use_va}    # no use_va before 6.4",
-            "modprobe vdpa_sim_net",
-            "vdpa dev add name vfuzz0 mgmtdev vdpasim_net"
+            "modprobe vdpa_sim_net" if said["device"] == "net" else
+            f"modprobe vdpa_sim_blk shared_backend={int(said['device'] == 'blk_shared')}"
+            "    # no shared_backend before 6.4",
+            f"vdpa dev add name vfuzz0 mgmtdev vdpasim_{said['device'][:3]}"
             + (f" mac {mac.to_bytes(6).hex(':')}" if mac else "")
             + (f" device_features {features:#x}" if features else ""),
             *(line.format("vfuzz0") for line in bind),
         ]
-        if (boot["ngroups"], boot["nas"]) != (2, 2):
+        if said["device"] != "net":
+            lines.append("# bring_up is for network devices: on a disk its results will differ")
+        elif (boot["ngroups"], boot["nas"]) != (2, 2):
             lines.append(
                 f"# {boot['ngroups']} groups and {boot['nas']} address spaces: vdpa_sim has 2 and"
                 " 2, results will differ"

@@ -73,6 +73,14 @@ cdef enum:
     VHOST_BACKEND_F_IOTLB_PERSIST = 8
     VHOST_VDPA_BACKEND_FEATURES = 1 << 1 | 1 << 2 | 1 << 3
 
+    VIRTIO_BLK_F_SIZE_MAX = 1
+    VIRTIO_BLK_F_SEG_MAX = 2
+    VIRTIO_BLK_F_BLK_SIZE = 6
+    VIRTIO_BLK_F_FLUSH = 9
+    VIRTIO_BLK_F_TOPOLOGY = 10
+    VIRTIO_BLK_F_MQ = 12
+    VIRTIO_BLK_F_DISCARD = 13
+    VIRTIO_BLK_F_WRITE_ZEROES = 14
     VIRTIO_NET_F_MTU = 3
     VIRTIO_NET_F_MAC = 5
     VIRTIO_NET_F_STATUS = 16
@@ -89,7 +97,7 @@ cdef enum:
 
     ENOTSUPP = 524              # not for user space, but it gets there
     ENOIOCTLCMD = 515           # user space gets ENOTTY
-    CONFIG_MAX = 64             # bytes of config space
+    CONFIG_MAX = 96             # bytes of config space
     NET_CONFIG_SIZE = 24        # struct virtio_net_config
     NET_CONFIG_STATUS = 6
     NET_CONFIG_MTU = 10
@@ -152,6 +160,7 @@ cdef enum:
     L_MSG = 16                  # vduse_dev.msg_lock
     L_VDUSE = 32                # vduse_lock
     L_VQ = 64                   # vhost_virtqueue.mutex
+    L_DISK = 128                # shared_buffer_mutex of vdpa_sim_blk (6.4)
 
     # kernel objects by lifetime, and kind
     O_CALL = 0                  # gone when the call returns

@@ -25,13 +25,12 @@ cdef int vdpasim_create() noexcept nogil:
     vdpa.has_suspend = True
     vdpa.has_iova_range = True
     vdpa.has_vq_state = True
-    vdpa.group_of[2] = 1
-    vdpa.device_features = (
-        bit(VIRTIO_NET_F_MTU) | bit(VIRTIO_NET_F_MAC) | bit(VIRTIO_NET_F_CTRL_VQ)
-        | bit(VIRTIO_NET_F_CTRL_MAC_ADDR) | bit(VIRTIO_F_ANY_LAYOUT) | bit(VIRTIO_F_VERSION_1)
-        | bit(VIRTIO_F_ACCESS_PLATFORM))
-    if era_6_12():
-        vdpa.device_features |= bit(VIRTIO_NET_F_STATUS)
+    vdpa.device_features = (bit(VIRTIO_F_ANY_LAYOUT) | bit(VIRTIO_F_VERSION_1)
+                            | bit(VIRTIO_F_ACCESS_PLATFORM))
+    if P.boot[BOOT_DEVICE] != BOOT_DEVICE_NET:
+        vdpasim_blk_attributes()
+    else:
+        vdpasim_net_attributes()
     features = features_of(P.boot[BOOT_FEATURES]) & vdpa.device_features
     # no features asked for: all
     if features:
@@ -48,6 +47,8 @@ cdef int vdpasim_create() noexcept nogil:
     for i in range(NVQS_MAX):
         vdpasim_vq_init(i)
     vdpasim_net_create()
+    if vdpa.device_id == VIRTIO_ID_BLOCK and vdpasim_blk_create():
+        return -ENOMEM
     for i in range(vdpa.nas):
         # nobody else knows the tables yet
         # 67f8f10c0bd7: without a limit
@@ -68,6 +69,8 @@ cdef void vdpasim_free() noexcept nogil:
         for i in range(vdpa.nvqs):
             vringh_kiov_cleanup(&sim_vqs[i].out_iov)
             vringh_kiov_cleanup(&sim_vqs[i].in_iov)
+    if vdpa.device_id == VIRTIO_ID_BLOCK:
+        vdpasim_blk_free()
     for i in range(vdpa.nas):
         vdpasim_iommu[i].lock = L_NONE
         vhost_iotlb_reset(&vdpasim_iommu[i])
@@ -288,7 +291,10 @@ cdef void vdpasim_get_config(uint32_t offset, uint8_t* buf, uint32_t length) noe
         violation(CHECK_V40, b"vdpasim_get_config:outside", b"config", offset,
                   b"%lld bytes at %lld are read of a configuration of %lld", length, offset,
                   vdpa.config_size)
-    vdpasim_net_get_config()
+    if vdpa.device_id == VIRTIO_ID_BLOCK:
+        vdpasim_blk_get_config()
+    else:
+        vdpasim_net_get_config()
     memcpy(buf, &vdpasim.config[offset], length)
 
 
@@ -324,6 +330,10 @@ cdef void vdpasim_queue_ready(uint32_t q, bint anew) noexcept nogil:
     anew: its position is forgotten (quirk A53)."""
     cdef VdpasimVirtqueue* vq = &sim_vqs[q]
     cdef uint16_t last_avail_idx = vq.vring.last_avail_idx
+    if unlikely(vq.vring.iotlb >= <int>vdpa.nas):
+        violation(CHECK_V15, b"vdpasim_queue_ready:table", b"device table", vq.vring.iotlb,
+                  b"a ring begins with table %lld of a device that has %lld", vq.vring.iotlb,
+                  vdpa.nas, 0)
     # 794ec498c9fa: with the maximal size and what is on offer
     if quirk(QUIRK_A54):
         vringh_init_iotlb(&vq.vring, QUEUE_NUM_MAX, vq.desc_addr,

@@ -30,6 +30,16 @@ from pathlib import Path
 
 KINDS = ("fuzz", "plain", "asan", "annotate", "none")
 
+#: How Cython compiles every source, in every kind of build.
+CYTHON_DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": False,
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": False,
+    "embedsignature": True,
+}
+
 #: Names looked for on PATH, in this order, when CC is not set.
 CLANG_NAMES = ("clang", *(f"clang-{major}" for major in range(21, 13, -1)))
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -23,6 +25,7 @@ __all__ = [
     "DURATION",
     "JSON",
     "PATH",
+    "Progress",
     "cores",
     "era_option",
     "eras_and_quirks",
@@ -169,6 +172,45 @@ def put_file(path: Path, data: bytes) -> None:
 def print_json(value: Any) -> None:
     """Print plain data as JSON, indented."""
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+class Progress:
+    """Progress of long work, on standard error: redrawn on a terminal, else a line now and then."""
+
+    INTERVAL_S = 5.0
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._drawn = False
+        self._next_s = time.monotonic() + (0.2 if self._live else self.INTERVAL_S)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._wipe()
+
+    def tell(self, line: str) -> None:
+        """A line that stays."""
+        self._wipe()
+        click.echo(f"vfuzz: {line}", err=True)
+
+    def show(self, line: str) -> None:
+        """How far it is."""
+        now = time.monotonic()
+        if now < self._next_s:
+            return
+        self._next_s = now + (0.2 if self._live else self.INTERVAL_S)
+        if self._live:
+            click.echo(f"\r\033[K{line}", nl=False, err=True)
+            self._drawn = True
+        else:
+            click.echo(f"vfuzz: {line}", err=True)
+
+    def _wipe(self) -> None:
+        if self._drawn:
+            click.echo("\r\033[K", nl=False, err=True)
+            self._drawn = False
 
 
 def cores() -> int:

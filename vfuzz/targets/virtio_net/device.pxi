@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The virtio-net device: what it writes into receive buffers, conforming or hostile."""
 
+cdef enum:
+    EMSGSIZE = 90
+    ENETDOWN = 100
+
 cdef int dev_packet[QUEUES_MAX]  # packet that `cont` continues, 0 none
 cdef int dev_n_packets
 cdef uint32_t dev_off           # guest offloads that the driver switched off
@@ -405,9 +409,11 @@ cdef int op_xmit(const vf_op* op) noexcept nogil:
     global X_cpu
     cdef int32_t frames[DEV_MAP_BULK_SIZE]
     cdef int i, page, sent, n = 0
-    if not vi.running or frozen:
-        # netif_running() is dev_map's affair, a dead device's queues are nobody's
-        return -ENODEV
+    if not vi.up or not vi.running:
+        # xdp_ok_fwd_dev()
+        return -ENETDOWN
+    if op.arg[XMIT_SIZE] > vi.mtu + ETH_HLEN + VLAN_HLEN:
+        return -EMSGSIZE
     X_cpu = <int>(op.arg[XMIT_CPU] % P.boot[BOOT_CPUS])
     while n < <int>op.arg[XMIT_COUNT]:
         step(b"op_xmit:loop")

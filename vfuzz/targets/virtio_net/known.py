@@ -27,6 +27,8 @@ KNOWN: tuple[Known, ...] = (
            "R11: after a failed resume, reading statistics walks the freed queue array"),
     *_both("S1@virtnet_xdp_set:rq", "virtio-net-R11",
            "R11: after a failed resume, detaching a program looks into the freed queue array"),
+    *_both("S1@xdp_xmit:rq", "virtio-net-R11",
+           "R11: after a failed resume, frames of another device look into the freed queue array"),
     *_both("S14@xdp_xmit:sq", "virtio-net-xdp-sq-index",
            "more queue pairs than CPUs: XDP sends on a queue behind the last one"),
     *_both("S46@disable_queue_pair:napi_disable", "virtio-net-R11",

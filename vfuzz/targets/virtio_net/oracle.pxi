@@ -333,7 +333,8 @@ cdef always_void packet_end(ReceiveQueue* rq, const RqStats* was, const RqStats*
     elif vi.mergeable_rx_bufs and not short_:
         expected = 0x10000      # the device wrote no header: whatever memory says was followed
     if unlikely(J.n_consumed > expected):
-        violation(CHECK_S34, b"packet_end:consumed", b"packet", o.packet,
+        violation(CHECK_S34, b"packet_end:consumed" if hdr_u16(o.hdr, 10) == 0
+                  else b"packet_end:foreign", b"packet", o.packet,
                   b"%lld buffers consumed for a packet of %lld", J.n_consumed, expected, 0)
     if unlikely(A.prog != 0):
         if not short_:

@@ -225,7 +225,7 @@ cdef int xdp_page_to_skb(ReceiveQueue* rq, const XdpBuff* x, uint32_t truesize,
     cdef uint64_t hdr = x.data - metasize - vi.hdr_len
     return page_to_skb(rq, frame_of(hdr), offset_of(hdr),
                        <uint32_t>(x.data_end - x.data) + vi.hdr_len + metasize, truesize,
-                       quirk(QUIRK_D01), 0 if quirk(QUIRK_D13) else metasize, headroom)
+                       quirk(QUIRK_D01), metasize, headroom)
 
 
 cdef int receive_mergeable_xdp_6_1(ReceiveQueue* rq, uint64_t buf, uint64_t ctx, uint32_t len,

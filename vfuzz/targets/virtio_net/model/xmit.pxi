@@ -112,6 +112,7 @@ cdef int xdp_xmit(const int32_t* frames, int n, bint flush) noexcept nogil:
     """virtnet_xdp_xmit(): how many of the frames are in the ring now, or -ENXIO."""
     cdef SendQueue* sq
     cdef int i, nxmit = 0
+    rq_check(b"xdp_xmit:rq")
     if quirk(QUIRK_E17):
         # 1667c08a9d31: looked up, and counted on, before anybody knew that it is there
         xdp_sq_unlocked(b"xdp_xmit:early_sq")

@@ -417,6 +417,7 @@ VDUSE_OPS = (
         Arg("len", "int", 0, 65535, default=4096, role="length",
             interesting=(0, 1, 8, 23, 24, 25, 4096), doc="bytes; VQ_SETUP: maximal size"),
         Arg("asid", "int", 0, 8, role="index"),
+        Arg("behind", "bool", doc="page counts from the first behind the bounce pages"),
     ), "an ioctl of the daemon", weight=6),
     Op("vduse_file", (
         _dev(),
@@ -445,6 +446,15 @@ VDUSE_OPS = (
             interesting=(0, 255, 256, 257, 16384)),
         Arg("page", "int", 0, 4095, role="index", doc="IOVA in pages"),
     ), "the daemon gives its memory for the bounce pages of device 1, or takes it back", weight=2),
+    Op("coherent", (
+        Arg("what", "enum", names=("ALLOC", "FREE", "READ", "WRITE")),
+        Arg("page", "int", 0, 7, role="index", doc="behind the bounce pages"),
+        _off(),
+        Arg("len", "int", 1, 32768, default=4096, role="length",
+            interesting=(1, 512, 4095, 4096, 4097, 8192, 32768), doc="bytes, of ALLOC and WRITE"),
+        Arg("zero", "bool", default=1, doc="ALLOC: the driver asks for cleared memory"),
+    ), "the driver of device 1 allocates memory that the daemon can map, frees what begins at the "
+       "page, or writes to it; or the daemon reads a byte of it", weight=3),
 )
 
 OPS = (*MEMORY_OPS, *NODE_OPS, *IOTLB_OPS, *RING_OPS, *VDUSE_OPS)

@@ -29,15 +29,6 @@ from tools import compiler as toolchain  # noqa: E402
 KIND = toolchain.build_kind()
 PRELOAD = "vfuzz.program._preload"
 
-DIRECTIVES = {
-    "language_level": 3,
-    "boundscheck": False,
-    "wraparound": False,
-    "cdivision": True,
-    "initializedcheck": False,
-    "embedsignature": True,
-}
-
 
 def extensions() -> list[Extension]:
     """An Extension for each .pyx below vfuzz, and the preload library."""
@@ -102,8 +93,9 @@ class build_ext(_build_ext):
         if KIND == "annotate":
             from tools import annotate
 
+            directives = toolchain.CYTHON_DIRECTIVES
             modules = [Path(ext.sources[0]) for ext in self.extensions if ext.name != PRELOAD]
-            pages = annotate.annotate(ROOT, modules, ROOT / "build/annotate", DIRECTIVES)
+            pages = annotate.annotate(ROOT, modules, ROOT / "build/annotate", directives)
             print(f"vfuzz: wrote {len(pages)} pages below build/annotate")
             return
         super().run()
@@ -157,7 +149,7 @@ class build_ext(_build_ext):
             list(by_name.values()),
             build_dir=os.path.join("build", "cython"),
             include_path=["."],
-            compiler_directives=DIRECTIVES,
+            compiler_directives=toolchain.CYTHON_DIRECTIVES,
             emit_linenums=True,
             quiet=True,
         ):

@@ -57,7 +57,7 @@ def test_eras():
 
 def test_checks():
     table = rows(r"V\d+")
-    assert list(table) == [f"V{number}" for number in range(1, 51)]
+    assert list(table) == [f"V{number}" for number in range(1, 53)]
     assert {ident for ident, state in table.items() if state == "in"} == {
         check.id for check in TARGET.checks
     }

@@ -228,7 +228,10 @@ class Target:
             if name in (quirk.id, quirk.name) or name.upper() == quirk.id.upper():
                 return quirk
         every = [word for quirk in self.quirks for word in (quirk.id, quirk.name)]
-        raise UnknownName(f"unknown quirk {name!r} of {self.name}: {did_you_mean(name, every)}")
+        raise UnknownName(
+            f"unknown quirk {name!r} of {self.name}: {did_you_mean(name, every)}"
+            f" (`vfuzz quirks {self.name}` lists them)"
+        )
 
     def check(self, ident: str) -> Check:
         """A check by id. Raises UnknownName."""

@@ -24,6 +24,8 @@ __all__ = [
     "did_you_mean",
 ]
 
+NAMES_MAX = 70  # that a message lists
+
 EXIT_CLEAN = 0  # it ran and nothing was found
 EXIT_FINDINGS = 1  # it ran and there are findings
 EXIT_USAGE = 2  # what was asked for makes no sense
@@ -63,4 +65,6 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
         return f"did you mean {' or '.join(by_lower[match] for match in near)}?"
     if not names:
         return "there are none"
+    if len(names) > NAMES_MAX:
+        return f"there are {len(names)}, from {names[0]} to {names[-1]}"
     return f"there are: {', '.join(names)}"

@@ -20,8 +20,8 @@ from vfuzz.errors import EXIT_CLEAN, EXIT_FAILED, EXIT_USAGE, Error, did_you_mea
 
 __all__ = ["main"]
 
-COMMANDS = ("list", "run", "replay", "fmt", "tmin", "cmin", "repro", "checks", "quirks", "kernel",
-            "conform")
+COMMANDS = ("list", "run", "replay", "fmt", "tmin", "cmin", "coverage", "repro", "checks", "quirks",
+            "kernel", "conform")
 
 EXIT_INTERRUPTED = 130  # what shells make of SIGINT
 EXIT_PIPE = 141  # and of SIGPIPE

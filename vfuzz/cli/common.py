@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Callable
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -14,19 +17,23 @@ import msgspec
 
 from vfuzz import api
 from vfuzz.engine.inputs import Input
-from vfuzz.errors import UsageError
+from vfuzz.engine.store import write_atomic
+from vfuzz.errors import Error, UnknownName, UsageError
 
 __all__ = [
     "COUNT",
     "DURATION",
     "JSON",
     "PATH",
+    "Progress",
     "cores",
     "era_option",
     "eras_and_quirks",
     "print_json",
+    "put_file",
     "quirk_option",
     "target_option",
+    "writable",
 ]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -107,16 +114,22 @@ def eras_and_quirks(
     """The eras and quirks to use: those asked for, else what the file says, else all eras, no
     quirk.
 
-    Raises UnknownName, and UsageError when a quirk does not exist in an era.
+    Raises UnknownName, and UsageError when a quirk does not exist in an era; it names the file if
+    that is what said so.
     """
     if quirks == ("none",):
         ids: tuple[str, ...] = ()
+    elif quirks or said is None:
+        ids = target.quirk_ids(quirks)
     else:
-        ids = target.quirk_ids(quirks or (said.quirks if said else None) or ())
+        with _said_by(said):
+            ids = target.quirk_ids(said.quirks or ())
     wanted = eras or (said.eras if said else None) or ()
     if wanted and wanted != ("all",):
+        with contextlib.nullcontext() if eras or said is None else _said_by(said):
+            for era in wanted:
+                target.era_index(era)
         for era in wanted:
-            target.era_index(era)
             target.quirk_ids(ids, era)
         return tuple(dict.fromkeys(wanted)), ids
     possible = target.eras_with(ids)
@@ -125,9 +138,79 @@ def eras_and_quirks(
     return possible, ids
 
 
+@contextlib.contextmanager
+def _said_by(source: Input) -> Iterator[None]:
+    """A wrong name is in the file, not in the options."""
+    try:
+        yield
+    except UnknownName as error:
+        raise UnknownName(f"{source.path}: {error}") from None
+
+
+def writable(out: Path | None, option: str = "--out") -> Path | None:
+    """The file to write at last, looked at before the work that would be lost. Raises
+    UsageError."""
+    if out is None:
+        return None
+    if out.is_dir():
+        raise UsageError(f"{option} {out} is a directory: name a file in it")
+    if not out.parent.is_dir():
+        raise UsageError(f"{option} {out}: there is no directory {out.parent}: make it first")
+    if not os.access(out.parent, os.W_OK):
+        raise UsageError(f"{option} {out}: nothing can be written in {out.parent}: name another")
+    return out
+
+
+def put_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all. Raises Error."""
+    try:
+        write_atomic(path, data)
+    except OSError as error:
+        raise Error(f"{path} cannot be written: {error.strerror}: name another place") from None
+
+
 def print_json(value: Any) -> None:
     """Print plain data as JSON, indented."""
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+class Progress:
+    """Progress of long work, on standard error: redrawn on a terminal, else a line now and then."""
+
+    INTERVAL_S = 5.0
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._drawn = False
+        self._next_s = time.monotonic() + (0.2 if self._live else self.INTERVAL_S)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._wipe()
+
+    def tell(self, line: str) -> None:
+        """A line that stays."""
+        self._wipe()
+        click.echo(f"vfuzz: {line}", err=True)
+
+    def show(self, line: str) -> None:
+        """How far it is."""
+        now = time.monotonic()
+        if now < self._next_s:
+            return
+        self._next_s = now + (0.2 if self._live else self.INTERVAL_S)
+        if self._live:
+            click.echo(f"\r\033[K{line}", nl=False, err=True)
+            self._drawn = True
+        else:
+            click.echo(f"vfuzz: {line}", err=True)
+
+    def _wipe(self) -> None:
+        if self._drawn:
+            click.echo("\r\033[K", nl=False, err=True)
+            self._drawn = False
 
 
 def cores() -> int:

@@ -26,15 +26,23 @@ INTERVAL_S = 5.0
 @click.command("conform")
 @click.argument("name", metavar="TARGET")
 @click.argument("paths", metavar="FILE|DIR...", nargs=-1, type=PATH)
-@click.option("--kernel", "kernel_name", required=True, metavar="K", help="See `vfuzz kernel`.")
+@click.option(
+    "--kernel", "kernel_name", required=True, metavar="K",
+    help="One of `vfuzz kernel list`, of which the beginning will do, or an image.",
+)  # fmt: skip
 @click.option("--generate", type=COUNT, default=0, metavar="N", help="Random programs too.")
 @click.option("--seed", type=COUNT, help="Of the random programs. Default: random, and printed.")
-@click.option("--era", help="What to compare with. Default: the era of the kernel's version.")
-@click.option("--quirk", "quirks", multiple=True, metavar="ID", help="Bug to switch on.")
-@click.option("-j", "--jobs", type=click.IntRange(1), default=cores, help="Guests at a time.")
 @click.option(
-    "--minimise", "minimise_s", type=DURATION, default=20.0, show_default="20s",
-    help="Time for minimising one divergence.",
+    "--era", metavar="ERA", help="What to compare with. Default: the era of the kernel's version."
+)
+@click.option("--quirk", "quirks", multiple=True, metavar="ID", help="Bug to switch on.")
+@click.option(
+    "-j", "--jobs", type=click.IntRange(1), metavar="N", default=cores,
+    help="Guests at a time. Default: all cores.",
+)  # fmt: skip
+@click.option(
+    "--minimise", "minimise_s", type=DURATION, default=20.0,
+    help="Time for minimising one divergence. Default: 20s.",
 )  # fmt: skip
 @click.option("--no-minimise", is_flag=True, help="Show programs as they were.")
 @click.option("--out", type=PATH, metavar="DIR", help="Write each divergence there.")
@@ -69,6 +77,8 @@ def command(
     ids = target.quirk_ids(quirks, era)
     if not paths and not generate:
         raise UsageError("name programs, or --generate N")
+    if out is not None and out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file: name a directory")
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     programs = itertools.chain(_read(target, paths), generated(target, generate, seed))
     with Session(target, kernel, era, ids, jobs=jobs, tick=_Tick()) as session:

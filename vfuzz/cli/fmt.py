@@ -8,9 +8,8 @@ from pathlib import Path
 
 import click
 
-from vfuzz.cli.common import PATH, target_option
+from vfuzz.cli.common import PATH, put_file, target_option, writable
 from vfuzz.engine import inputs
-from vfuzz.engine.store import write_atomic
 from vfuzz.errors import EXIT_CLEAN, EXIT_FINDINGS, UsageError
 
 
@@ -44,6 +43,12 @@ def command(
         raise UsageError("--out goes with neither --in-place nor --check")
     if out is not None and len(paths) > 1 and not out.is_dir():
         raise UsageError(f"--out {out} has to be a directory, which exists, to take several FILEs")
+    names = [path.stem for path in paths]
+    if out is not None and not out.is_dir():
+        writable(out)
+    elif out is not None and len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UsageError(f"several FILEs would be {out / twice}: give them one by one")
     if binary and (in_place or check):
         raise UsageError("--binary goes with neither --in-place nor --check")
     if binary and out is None and (len(paths) > 1 or sys.stdout.isatty()):
@@ -61,7 +66,7 @@ def command(
             if changed and check:
                 click.echo(f"{path}")
             elif changed:
-                write_atomic(path, text.encode())
+                put_file(path, text.encode())
         else:
             place = out
             if out is not None and out.is_dir():
@@ -83,4 +88,4 @@ def _put(data: bytes, out: Path | None) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     else:
-        write_atomic(out, data)
+        put_file(out, data)

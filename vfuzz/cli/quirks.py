@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from vfuzz import api
-from vfuzz.cli.common import COUNT, JSON, PATH, cores, print_json
+from vfuzz.cli.common import COUNT, JSON, PATH, cores, print_json, put_file, writable
 from vfuzz.engine import measure as measuring
-from vfuzz.engine.store import write_atomic
 from vfuzz.errors import EXIT_CLEAN, EXIT_FINDINGS, UsageError
 from vfuzz.sanitizer.registry import Quirk
 
@@ -45,7 +45,12 @@ def command(
     vfuzz quirks virtio-net-rx --measure --runs 2M --seeds 5 --out docs/quirks-measured.md
     vfuzz quirks virtio-net-rx --measure --only A04
     """
+    writable(out)
     if not measure:
+        context = click.get_current_context()
+        for option in ("runs", "seeds", "jobs", "out"):
+            if context.get_parameter_source(option) is not ParameterSource.DEFAULT:
+                raise UsageError(f"--{option} is for --measure: give that too, or leave it out")
         _list(name, only, as_json)
         return EXIT_CLEAN
     if name is None:
@@ -60,7 +65,7 @@ def command(
     command_line = f"vfuzz quirks {target.name} --measure --runs {runs} --seeds {seeds}"
     command_line += "".join(f" --only {quirk.id}" for quirk in wanted) if only else ""
     if out is not None:
-        write_atomic(out, measuring.as_markdown(target, table, command_line).encode())
+        put_file(out, measuring.as_markdown(target, table, command_line).encode())
     if as_json:
         print_json(table)
     else:

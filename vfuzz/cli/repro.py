@@ -7,9 +7,16 @@ from pathlib import Path
 
 import click
 
-from vfuzz.cli.common import PATH, era_option, eras_and_quirks, quirk_option, target_option
+from vfuzz.cli.common import (
+    PATH,
+    era_option,
+    eras_and_quirks,
+    put_file,
+    quirk_option,
+    target_option,
+    writable,
+)
 from vfuzz.engine import inputs
-from vfuzz.engine.store import write_atomic
 from vfuzz.errors import EXIT_CLEAN
 
 
@@ -41,8 +48,9 @@ def command(
 
     \b
     vfuzz repro --lang c -o repro.c corpus/vdpa/regressions/A30.vf
-    cc -Wall -Wextra -o repro repro.c && sudo ./repro /dev/vhost-vdpa-0
+    cc -Wall -Wextra -pthread -o repro repro.c && sudo ./repro /dev/vhost-vdpa-0
     """
+    writable(out)
     source = inputs.read(path)
     chosen = source.resolve_target(target)
     wanted, ids = eras_and_quirks(chosen, eras, quirks, source)
@@ -50,5 +58,5 @@ def command(
     if out is None:
         click.echo(text, nl=False)
     else:
-        write_atomic(out, text.encode())
+        put_file(out, text.encode())
     return EXIT_CLEAN

@@ -60,7 +60,13 @@ def _seed(ctx: click.Context, param: click.Parameter, value: int | None) -> int 
 @click.option("--time", "time_s", type=DURATION, help="Stop after this long: 60, 5m, 1h30m.")
 @click.option("--runs", type=COUNT, help="Stop after so many executions of all workers: 50000, 2M.")
 @click.option("--seed", type=COUNT, callback=_seed, help="Of the first worker. Default: random.")
-@click.option("--era", "eras", multiple=True, help="Era to follow; can be repeated. Default: all.")
+@click.option(
+    "--era",
+    "eras",
+    multiple=True,
+    metavar="ERA",
+    help="Era to follow; can be repeated. Default: all.",
+)
 @click.option(
     "--quirk", "quirks", multiple=True, metavar="ID", help="Bug to switch on; can be repeated."
 )
@@ -71,16 +77,14 @@ def _seed(ctx: click.Context, param: click.Parameter, value: int | None) -> int 
     "minimise_s",
     type=DURATION,
     default=20.0,
-    show_default="20s",
-    help="Time for minimising one finding.",
+    help="Time for minimising one finding. Default: 20s.",
 )
 @click.option(
     "--interval",
     "interval_s",
     type=DURATION,
     default=5.0,
-    show_default="5s",
-    help="Between two status lines, when standard error is not a terminal.",
+    help="Between two status lines, when standard error is no terminal. Default: 5s.",
 )
 @JSON
 @click.pass_context

@@ -12,12 +12,13 @@ from vfuzz.cli.common import (
     PATH,
     era_option,
     eras_and_quirks,
+    put_file,
     quirk_option,
     target_option,
+    writable,
 )
 from vfuzz.engine import inputs
 from vfuzz.engine.shrink import shrink
-from vfuzz.engine.store import write_atomic
 from vfuzz.errors import EXIT_CLEAN, UsageError
 
 
@@ -28,7 +29,7 @@ from vfuzz.errors import EXIT_CLEAN, UsageError
 @quirk_option
 @click.option("-o", "--out", type=PATH, help="Write there instead of printing; .bin writes binary.")
 @click.option(
-    "--time", "time_s", type=DURATION, default=20.0, show_default="20s", help="Give up after."
+    "--time", "time_s", type=DURATION, default=20.0, help="Give up after. Default: 20s."
 )
 def command(
     path: Path,
@@ -47,6 +48,7 @@ def command(
     vfuzz tmin --target virtio-net-rx --quirk A04 crash-0c1f
     vfuzz tmin -o small.vf vfuzz-virtio-net-rx/findings/S7-receive_mergeable-first/raw.bin
     """
+    writable(out)
     source = inputs.read(path)
     chosen = source.resolve_target(target)
     wanted, ids = eras_and_quirks(chosen, eras, quirks, source)
@@ -65,7 +67,7 @@ def command(
     if out is None:
         click.echo(text, nl=False)
     else:
-        write_atomic(out, shrunk.program.encode() if out.suffix == ".bin" else text.encode())
+        put_file(out, shrunk.program.encode() if out.suffix == ".bin" else text.encode())
     click.echo(
         f"{signature} in {result.era}: {len(program)} -> {len(shrunk.program)} ops, "
         f"{shrunk.tries:,} tries, {shrunk.seconds:.2f} s"

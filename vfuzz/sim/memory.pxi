@@ -579,9 +579,13 @@ cdef apart_void put_buf(uint64_t addr, site_t site) noexcept nogil:
 cdef always_void put_buf_here(uint64_t addr, site_t site) noexcept nogil:
     """put_page(virt_to_head_page(addr)) by the driver: its buffer at `addr` is given up."""
     cdef int f = frame_of(addr)
-    cdef int b
-    check_live(f, site)
-    b = buf_at(f, offset_of(addr))
+    cdef uint32_t offset = offset_of(addr)
+    cdef int b = M.cur_buf
+    # mostly the buffer last looked up. It is not gone, so its frame is live
+    if not likely(M_bufs[b].frame == f and M_bufs[b].state == B_DRV
+                  and M_bufs[b].a_start <= offset < M_bufs[b].a_end):
+        check_live(f, site)
+        b = buf_at(f, offset)
     if unlikely(b != 0 and M_bufs[b].state != B_DRV):
         violation(CHECK_S3, site, b"buffer", b,
                   b"put of buffer %lld, which is not the driver's (state %lld)", b,

@@ -189,18 +189,12 @@ cdef inline void skb_put_data(int s, uint64_t source, uint32_t size, site_t site
 cdef always_void skb_frag_own(int s, int page, uint32_t offset, uint32_t size, bint take_ref,
                               site_t site) noexcept nogil:
     """The bytes of a fragment become skb s's: S8/S12 a real page, S7 only what was posted."""
-    cdef int b
-    if unlikely(page == 0):
-        violation(CHECK_S8, site, b"skb", s,
-                  b"fragment of %lld bytes has no page: the chain ended before the data", size,
-                  0, 0)
-    check_live(page, site)
-    if unlikely(offset + size > M_frames[page].size):
-        violation(CHECK_S12, site, b"page", page,
-                  b"fragment [%lld, %lld) beyond the page's %lld bytes", offset, offset + size,
-                  M_frames[page].size)
-    check_read_here(addr_of(page, offset), size, site)
-    b = buf_at(page, offset)
+    cdef int b = M.cur_buf
+    # mostly in the buffer last looked up. It is not gone, so its frame is live and goes as far
+    if not likely(M_bufs[b].frame == page and M_bufs[b].state == B_DRV
+                  and M_bufs[b].p_start <= offset < M_bufs[b].p_end
+                  and offset + size <= M_bufs[b].p_end and not M.bounce):
+        b = skb_frag_check(s, page, offset, size, site)
     if take_ref:
         move_live_ref(page, H_DRV, H_SKB, site)
         M_bufs[b].state = B_SKB
@@ -212,6 +206,22 @@ cdef always_void skb_frag_own(int s, int page, uint32_t offset, uint32_t size, b
         else:
             M_bufs[b].state = B_SKB
             M_bufs[b].owner = s
+
+
+cdef apart_int skb_frag_check(int s, int page, uint32_t offset, uint32_t size,
+                              site_t site) noexcept nogil:
+    """skb_frag_own()'s checks of anything: the buffer in which the fragment lies."""
+    if unlikely(page == 0):
+        violation(CHECK_S8, site, b"skb", s,
+                  b"fragment of %lld bytes has no page: the chain ended before the data", size,
+                  0, 0)
+    check_live(page, site)
+    if unlikely(offset + size > M_frames[page].size):
+        violation(CHECK_S12, site, b"page", page,
+                  b"fragment [%lld, %lld) beyond the page's %lld bytes", offset, offset + size,
+                  M_frames[page].size)
+    check_read_here(addr_of(page, offset), size, site)
+    return buf_at(page, offset)
 
 
 cdef always_void skb_add_rx_frag(int s, int i, int page, uint32_t offset, uint32_t size,

@@ -189,10 +189,23 @@ cdef inline bint vring_need_event(uint16_t event_idx, uint16_t new, uint16_t old
 
 # ---- driver: mapping ---------------------------------------------------------------------------
 
-cdef inline uint64_t vring_map_one(Vq* vq, const Sg* sg, int direction, site_t site) noexcept nogil:
+cdef inline bint sg_in_current(const Sg* sg) noexcept nogil:
+    """Does sg lie in the buffer last looked up, and is that the driver's? Then its frame lives and
+    goes as far: of one that was just carved nothing else is to be asked."""
+    cdef const Buf* b = &M_bufs[M.cur_buf]
+    cdef uint32_t start = offset_of(sg.addr)
+    return (b.frame == frame_of(sg.addr) and b.state == B_DRV and b.a_start <= start < b.a_end
+            and start + sg.len <= b.a_end)
+
+
+cdef inline uint64_t vring_map_one(Vq* vq, const Sg* sg, int direction, bint fits,
+                                   site_t site) noexcept nogil:
+    """The device's address of sg. fits: it was found to lie inside its object."""
     if sg.dma:
         return sg.dma
     if not D.use_dma_api:
+        if fits:
+            return sg.addr
         if unlikely(offset_of(sg.addr) + sg.len > M_frames[frame_of(sg.addr)].size):
             violation(CHECK_S6, site, frame_kind(frame_of(sg.addr)), frame_of(sg.addr),
                       b"posting [%lld, %lld) beyond the object's %lld bytes", offset_of(sg.addr),
@@ -209,9 +222,25 @@ cdef inline void vring_unmap_one(Vq* vq, uint64_t dma, uint32_t size, int direct
 
 # ---- driver: add -------------------------------------------------------------------------------
 
-cdef always_void sg_posted(Vq* vq, int id, const Sg* sg, int n, int queue,
+cdef always_void sg_posted(Vq* vq, int id, const Sg* sg, int n, bint fits, int queue,
                            site_t site) noexcept nogil:
-    """The buffers behind sg[0..n) now belong to the device. S6: each lies in one live buffer."""
+    """The buffers behind sg[0..n) are the device's now. fits: sg_in_current() of the only one."""
+    cdef int b = M.cur_buf
+    if not fits:
+        sgs_posted(vq, id, sg, n, queue, site)
+        return
+    M_bufs[b].p_start = offset_of(sg.addr)
+    M_bufs[b].p_end = offset_of(sg.addr) + sg.len
+    M_bufs[b].state = B_RING
+    move_live_ref(frame_of(sg.addr), H_DRV, H_RING, site)
+    vq.state[id].buf = b
+    vq.state[id].n_bufs = 1
+    ev(b"post", b"buffer", b, offset_of(sg.addr), sg.len, site)
+
+
+cdef apart_void sgs_posted(Vq* vq, int id, const Sg* sg, int n, int queue,
+                           site_t site) noexcept nogil:
+    """sg_posted() of anything. S6: each part lies in one live buffer."""
     cdef DescState* st = &vq.state[id]
     cdef int i, b = 0, f, last, n_bufs = 0
     cdef uint32_t start, end
@@ -250,8 +279,9 @@ cdef always_void sg_posted(Vq* vq, int id, const Sg* sg, int n, int queue,
 cdef always_void buf_returned(int b, site_t site) noexcept nogil:
     """The driver took buffer b back from the ring."""
     cdef int f = M_bufs[b].frame
-    check_live(f, site)
+    # a frame with a buffer in the ring is live: frame_release() sees to that
     if unlikely(M_bufs[b].state != B_RING):
+        check_live(f, site)
         violation(CHECK_S3, site, b"buffer", b,
                   b"the ring returns buffer %lld, which it does not hold (state %lld)", b,
                   M_bufs[b].state, 0)
@@ -297,7 +327,7 @@ cdef int table_fill(Vq* vq, int t, const Sg* sg, int n, uint64_t* dma, site_t si
     cdef int i, k
     cdef uint64_t a
     for i in range(n):
-        a = vring_map_one(vq, &sg[i], DMA_FROM_DEVICE, b"table_fill:part")
+        a = vring_map_one(vq, &sg[i], DMA_FROM_DEVICE, False, b"table_fill:part")
         if a == DMA_ERROR:
             for k in range(i):
                 vring_unmap_one(vq, V_tables[t].desc[k].addr, V_tables[t].desc[k].len,
@@ -323,6 +353,7 @@ cdef always_int virtqueue_add_split(Vq* vq, const Sg* sg, int n, uint64_t data, 
     cdef int head = vq.free_head
     cdef int i, k, prev = 0, used, t = 0
     cdef uint64_t dma = 0
+    cdef bint fits = n == 1 and sg_in_current(sg)
     if vq.indirect and n > 1 and vq.num_free:
         t = table_new(<uint32_t>n, b"virtqueue_add_split:table")
     used = 1 if t else n
@@ -344,7 +375,7 @@ cdef always_int virtqueue_add_split(Vq* vq, const Sg* sg, int n, uint64_t data, 
     else:
         i = head
         for k in range(n):
-            dma = vring_map_one(vq, &sg[k], DMA_FROM_DEVICE, b"virtqueue_add_split:map")
+            dma = vring_map_one(vq, &sg[k], DMA_FROM_DEVICE, fits, b"virtqueue_add_split:map")
             if dma == DMA_ERROR:
                 i = head
                 for used in range(k):
@@ -375,7 +406,7 @@ cdef always_int virtqueue_add_split(Vq* vq, const Sg* sg, int n, uint64_t data, 
     vq.avail_idx = vq.avail_idx_shadow
     vq.num_added += 1
     vq.added += 1
-    sg_posted(vq, head, sg, n, queue, site)
+    sg_posted(vq, head, sg, n, fits, queue, site)
     return 0
 
 
@@ -385,6 +416,7 @@ cdef always_int virtqueue_add_packed(Vq* vq, const Sg* sg, int n, uint64_t data,
     cdef int i, k, curr, prev = 0, t, id, err_i, wrapped
     cdef uint16_t flags, head_flags = 0, saved = vq.avail_used_flags, unpub
     cdef uint64_t dma = 0
+    cdef bint fits = n == 1 and sg_in_current(sg)
     if vq.indirect and n > 1 and vq.num_free:
         t = table_new(<uint32_t>n, b"virtqueue_add_packed:table")
         if t:
@@ -414,7 +446,7 @@ cdef always_int virtqueue_add_packed(Vq* vq, const Sg* sg, int n, uint64_t data,
                 vq.state[id].last = <uint16_t>id
                 vq.num_added += 1
                 vq.added += 1
-                sg_posted(vq, id, sg, n, queue, site)
+                sgs_posted(vq, id, sg, n, queue, site)
                 return 0
             kfree(V_tables[t].mem, b"virtqueue_add_packed:free_table")
         # no table: fall back on direct descriptors
@@ -424,7 +456,7 @@ cdef always_int virtqueue_add_packed(Vq* vq, const Sg* sg, int n, uint64_t data,
     curr = id
     i = head
     for k in range(n):
-        dma = vring_map_one(vq, &sg[k], DMA_FROM_DEVICE, b"virtqueue_add_packed:map")
+        dma = vring_map_one(vq, &sg[k], DMA_FROM_DEVICE, fits, b"virtqueue_add_packed:map")
         if dma == DMA_ERROR:
             err_i = i
             i = head
@@ -482,7 +514,7 @@ cdef always_int virtqueue_add_packed(Vq* vq, const Sg* sg, int n, uint64_t data,
     vq.desc[head].flags = head_flags
     vq.num_added += <uint16_t>n
     vq.added += <uint64_t>n
-    sg_posted(vq, id, sg, n, queue, site)
+    sg_posted(vq, id, sg, n, fits, queue, site)
     return 0
 
 

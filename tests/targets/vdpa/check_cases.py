@@ -9,7 +9,7 @@ model: then the case says what the judge would see.
 from __future__ import annotations
 
 from tests.targets.cases import NOTHING, Case, program, script
-from tests.targets.vdpa import ring_cases, vduse_cases
+from tests.targets.vdpa import disk_cases, ring_cases, vduse_cases
 from tests.targets.vdpa.world import PFN_BASE, TARGET
 
 Ref = TARGET.core.Ref
@@ -452,5 +452,5 @@ STATES = [
 
 CASES = [
     *PROGRAMS, *TABLES, *PARTS, *MESSAGES, *IOCTLS, *NODES, *STATES, *ring_cases.CASES,
-    *vduse_cases.CASES,
+    *disk_cases.CASES, *vduse_cases.CASES,
 ]  # fmt: skip

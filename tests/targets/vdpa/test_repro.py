@@ -20,22 +20,23 @@ from hypothesis import HealthCheck, given, settings
 import vfuzz
 from tests.corpus.programs import ALL
 from vfuzz.strategies import programs
-from vfuzz.targets.vdpa.ops import BOOT, OPS
+from vfuzz.targets.vdpa.ops import BOOT, OPS, VDUSE_OPS
 from vfuzz.targets.vdpa.repro import CALLS, CANNOT, RUNTIME
 
 TARGET = vfuzz.target("vdpa")
-CC = next((cc for cc in ("gcc", "clang", "cc") if shutil.which(cc)), None)
-STRICT = ["-std=gnu11", "-Wall", "-Wextra", "-Werror"]
+CCS = [cc for cc in ("gcc", "clang") if shutil.which(cc)] or ["cc"]
+STRICT = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-pthread"]
+VDUSE = "boot(parent=vduse)\n"
 
 
 def build(source: str, out: Path | str, *flags: str) -> None:
-    """Compile C without a warning, or fail."""
-    assert CC, "no C compiler: install gcc"
-    done = subprocess.run(
-        [CC, *STRICT, *flags, "-x", "c", "-o", str(out), "-"],
-        input=source, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    """Compile C without a warning with every compiler there is, or fail."""
+    for cc in CCS:
+        done = subprocess.run(
+            [cc, *STRICT, *flags, "-x", "c", "-o", str(out), "-"],
+            input=source, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{cc}: {done.stderr}"
 
 
 def run(text: str, tmp_path: Path, node: bytes = b"") -> tuple[list[str], bytes]:
@@ -60,6 +61,12 @@ def values(arg) -> list[int]:
     return [*range(arg.hi + 1)] if arg.kind != "flags" else [0, arg.hi]
 
 
+def parents(op) -> list[str]:
+    """The boot records with which an op is to be tried: the daemon's are others without VDUSE."""
+    other = op in VDUSE_OPS or op.name in ("dev_add", "dev_del")
+    return ["boot()", "boot(parent=vduse, vduse_api=1)"] if other else ["boot()"]
+
+
 @pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
 def test_can_be_said_or_there_is_a_reason(op):
     assert (op.name in CALLS) != (op.name in CANNOT)
@@ -77,9 +84,10 @@ def test_an_op_compiles_with_every_kind_of_value(op):
         for value in values(arg):
             said = ", ".join(f"{k}={v}" for k, v in {**default, arg.name: value}.items())
             lines.append(f"{op.name}({said})")
-    for chunk in range(0, max(len(lines), 1), 60):
-        text = "\n".join(["boot()", *(lines or [f"{op.name}()"])[chunk : chunk + 60]])
-        build(TARGET.parse(text).to_c(), "/dev/null", "-c")
+    for boot in parents(op):
+        for chunk in range(0, max(len(lines), 1), 60):
+            text = "\n".join([boot, *(lines or [f"{op.name}()"])[chunk : chunk + 60]])
+            build(TARGET.parse(text).to_c(leave_out=True), "/dev/null", "-fsyntax-only")
 
 
 @pytest.mark.parametrize("arg", BOOT, ids=lambda arg: arg.name)
@@ -102,10 +110,10 @@ def test_any_program_compiles(program):
 
 def test_the_numbers_are_those_of_the_system_headers():
     """As far as the headers here know a name, and each name that they know is spelt right."""
-    lines = ["#include <linux/vhost.h>"]
-    for name, number in re.findall(r"#define (VHOST_\w+) (\w+)UL", RUNTIME):
+    lines = ["#include <linux/vhost.h>", "#include <linux/vduse.h>"]
+    for name, number in re.findall(r"#define (V(?:HOST|DUSE)_\w+) (\w+)UL", RUNTIME):
         lines.append(f'#ifdef {name}\n_Static_assert({name} == {number}UL, "{name}");\n#endif')
-    known = "#ifndef VHOST_SET_OWNER\n#error no numbers\n#endif"
+    known = "#if !defined(VHOST_SET_OWNER) || !defined(VDUSE_CREATE_DEV)\n#error no numbers\n#endif"
     build("\n".join([*lines, known]), "/dev/null", "-c")
 
 
@@ -187,12 +195,12 @@ def test_a_device_that_is_not_there_is_said(tmp_path):
 
 
 def test_what_cannot_be_said_is_an_error_that_names_all():
-    program = TARGET.parse("open()\nirq_begin()\nset_owner()\ndev_del()\nset_status()")
-    with pytest.raises(vfuzz.UsageError, match=r"op 1, irq_begin\(\): .*op 3, dev_del\(\): "):
+    program = TARGET.parse("open()\nirq_begin()\nset_owner()\nirq_end()\nset_status()")
+    with pytest.raises(vfuzz.UsageError, match=r"op 1, irq_begin\(\): .*op 3, irq_end\(\): "):
         program.to_c()
     source = program.to_c(leave_out=True)
     assert "irq_begin() is left out" in source
-    assert '"set_status()", 0, 0, LONG_MIN' in source, "nothing is compared behind it"
+    assert '"set_status()", 0, 0, LONG_MIN, NULL' in source, "nothing is compared behind it"
     assert '"open()", 0, 0, 0' in source
 
 
@@ -221,6 +229,117 @@ def test_a_doorbell_goes_before_the_node_is_closed():
     source = TARGET.parse("open()\nmmap_doorbell()\nring_doorbell()\nclose()").to_c()
     assert "(unmap_doorbells(), node_close())" in source
     assert "doorbell" not in TARGET.parse("open()\nclose()").to_c()
+
+
+# ---- rings: the process' own memory, and what it finds there ----
+
+def told(lines: list[str], op: str) -> list[str]:
+    return [line[60:].partition("  ")[2] for line in lines if line.startswith(op)]
+
+
+def test_the_guest_writes_its_rings(tmp_path):
+    """The used ring of queue 0 lies over what desc() wrote for another one to be looked at."""
+    text = """
+        boot(memory=none)
+        mmap(upage=2, npages=1)
+        used()
+        poke(page=2, off=2, value=3)
+        poke(page=2, off=20, value=7, width=4)
+        poke(page=2, off=24, value=1514, width=4)
+        used()
+        poke(page=2, off=4095, value=1, width=2)
+        poke(page=3, value=1)
+        desc()
+        avail(count=2)
+        munmap(upage=2)
+        used()
+    """
+    lines, _ = run(text, tmp_path)
+    assert returned(lines, "used") == [0, 0, -14]
+    assert told(lines, "used")[:2] == ["idx=0 id=0 len=0", "idx=0x3 id=0x7 len=0x5ea"]
+    assert returned(lines, "poke") == [0, 0, 0, -14, -14]
+    assert returned(lines, "desc") == [-14]
+    assert returned(lines, "avail") == [-14]
+    assert not [line for line in lines if "DIFFERS" in line and not line.startswith("(")]
+
+
+def test_readonly_memory_is_no_ring(tmp_path):
+    text = "boot(memory=none)\nmmap(npages=64, readonly=1)\ndesc()\nused()\nrx()\nsend()\ncvq()"
+    lines, _ = run(text, tmp_path)
+    assert returned(lines, "desc") == [-14]
+    assert returned(lines, "used") == [0]
+    assert [returned(lines, op) for op in ("rx", "send", "cvq")] == [[-14]] * 3
+
+
+def test_offers_need_no_device(tmp_path):
+    """Without a node nobody takes them, and a command's answer stays what it was."""
+    lines, _ = run("rx(count=8, pieces=3)\nsend(indirect=1)\ncvq(gap=1)\nkick()", tmp_path)
+    assert [returned(lines, op) for op in ("rx", "send", "cvq", "kick")] == [[0], [0], [0], [-2]]
+    assert told(lines, "cvq") == ["ack=0x5a"]
+
+
+def test_what_is_told_is_compared():
+    source = TARGET.parse("bring_up()\nsend()\nused(queue=TX)").to_c()
+    assert '"used(queue=TX)", 0, 0, 0, "idx=0x1 id=0 len=0"' in source
+    source = TARGET.parse("open()\nget(what=AS_NUM)").to_c()
+    assert '"get(what=AS_NUM)", 0, 0, 0, "value=0x2"' in source
+
+
+def test_rings_are_in_the_memory_of_the_owner():
+    source = TARGET.parse("task(who=1)\nbring_up()\ntask()\nsend()\nset_status()").to_c()
+    assert re.search(r'"send\(\)", 1, 0, ', source)
+    assert re.search(r'"set_status\(\)", 0, 0, ', source)
+
+
+def test_bring_up_stops_at_the_first_call_that_fails(tmp_path):
+    lines, node = run("bring_up()\nclose()", tmp_path)
+    assert returned(lines, "bring_up") == [-25]
+    assert returned(lines, "close") == [0]
+    assert node == b""
+
+
+# ---- VDUSE: the program is the daemon ----
+
+
+def test_vduse_needs_its_control_device(tmp_path):
+    build(TARGET.parse(VDUSE + "open()").to_c(), tmp_path / "repro")
+    done = subprocess.run([tmp_path / "repro", "none"], capture_output=True, text=True, timeout=60)
+    if not os.path.exists("/dev/vduse/control"):
+        assert done.returncode == 2
+        assert "/dev/vduse/control, modprobe vduse" in done.stderr
+
+
+def test_the_daemon_is_where_it_is_needed():
+    assert "serve_all" in TARGET.parse(VDUSE + "open()").to_c()
+    assert "vduse" not in TARGET.parse("open()\nset_owner()").to_c()
+
+
+def test_without_vduse_its_ops_are_refused(tmp_path):
+    lines, _ = run("vduse_request()\nbounce(what=MAP)\numem()\ndaemon(mode=fail)", tmp_path)
+    assert returned(lines, "vduse_request") == [-19]
+    assert returned(lines, "bounce") == [-19]
+    assert returned(lines, "umem") == [-19]
+    assert returned(lines, "daemon") == [0]
+
+
+@pytest.mark.parametrize(
+    "op", ["vduse_request()", "vduse_leave()", "driver_config()", "bounce()", "bounce(what=UNMAP)"]
+)
+def test_what_only_the_kernel_does_is_not_said(op):
+    with pytest.raises(vfuzz.UsageError, match=rf"op 0, {re.escape(op)}: .*--leave-out"):
+        TARGET.parse(VDUSE + op).to_c()
+    TARGET.parse(VDUSE + "bounce(what=READ)").to_c()
+
+
+def test_a_pci_device_is_made_by_hand():
+    with pytest.raises(vfuzz.UsageError, match="which PCI device"):
+        TARGET.parse("boot(parent=iommu)\ndev_del()").to_c()
+    assert "vdpasim_net" in TARGET.parse("dev_del()\ndev_add()").to_c()
+
+
+def test_the_device_is_made_as_the_program_wants_it():
+    source = TARGET.parse("boot(mac=plain, features=MAC|VERSION_1)\nopen()").to_c()
+    assert "mgmtdev vdpasim_net mac 52:54:01:02:03:04 device_features 0x100000020" in source
 
 
 def test_it_is_readable_text():

@@ -13,12 +13,14 @@ include "oracle.pxi"
 include "oracle_node.pxi"
 include "oracle_vduse.pxi"
 include "oracle_ring.pxi"
+include "oracle_disk.pxi"
 include "model/mm.pxi"
 include "model/iotlb.pxi"
 include "model/vdpa.pxi"
 include "model/vringh.pxi"
 include "model/vdpa_sim.pxi"
 include "model/vdpa_sim_net.pxi"
+include "model/vdpa_sim_blk.pxi"
 include "model/vduse.pxi"
 include "model/vp_vdpa.pxi"
 include "model/va.pxi"
@@ -535,6 +537,7 @@ cdef void target_boot() noexcept nogil:
              600 if memlock == BOOT_MEMLOCK_MEDIUM else 0, P.boot[BOOT_FOREIGN])
     judge_boot()
     judge_begin_op()
+    vdpasim_blk_boot()
     obs(b"ret", vdpa_dev_add())
     if P.boot[BOOT_MEMORY] != BOOT_MEMORY_NONE:
         mm_map(0, 64, MMAP_KIND_SHARED if P.boot[BOOT_MEMORY] == BOOT_MEMORY_SHARED else

@@ -109,8 +109,8 @@ CHECKS = (
     Check("V38", "runs-while-stopped",
           "A ring is processed only with DRIVER_OK, ready, and not suspended.",
           "VHOST_VDPA_SUSPEND, " + _SPEC + "2.1 Device Status Field"),
-    Check("V39", "wrong-ack", "An ack is the result of its own command.",
-          _SPEC + "5.1.6.5 Control Virtqueue"),
+    Check("V39", "wrong-ack", "An ack is the result of its own command, a status of its request.",
+          _SPEC + "5.1.6.5 Control Virtqueue, 5.2.6 Device Operation"),
     Check("V40", "torn-config",
           "Configuration accesses stay inside, and a value changes as a whole or not at all.",
           _SPEC + "5.1.6.5.2 Setting MAC Address, vdpa_get_config()"),
@@ -143,4 +143,9 @@ CHECKS = (
     Check("V50", "lost-message",
           "A VDUSE message is on one list, in order, and ends once.",
           "vduse_dev_read_iter(), vduse_dev_msg_sync()"),
+    # ---- disks ----
+    Check("V51", "disk-overrun", "A request touches only bytes that the disk has.",
+          "vdpasim_blk_check_range(), " + _SPEC + "5.2.6 Device Operation"),
+    Check("V52", "lost-data", "A disk gives back what was written to it last.",
+          "vdpasim_blk_handle_req(), " + _SPEC + "5.2.6 Device Operation"),
 )

@@ -192,6 +192,100 @@ cdef int offer(uint32_t q, const Pieces* p, bint indirect) noexcept nogil:
     return publish(q, head, 1)
 
 
+# ---- requests of a disk ----
+
+cdef uint8_t[BLK_HEADER + 0x10000] D_data     # header and data of a request
+
+
+cdef void put_le(uint8_t* at, uint32_t width, uint64_t value) noexcept nogil:
+    cdef uint32_t i
+    for i in range(width):
+        at[i] = <uint8_t>(value >> (8 * i))
+
+
+cdef uint32_t blk_data(const vf_op* op, uint32_t type) noexcept nogil:
+    """Header and data of a request, to D_data: bytes of data."""
+    cdef uint32_t n = op.arg[BLK_LEN], i
+    cdef bint ranged = type == VIRTIO_BLK_T_DISCARD or type == VIRTIO_BLK_T_WRITE_ZEROES
+    cdef uint64_t sector = op.arg[BLK_SECTOR]
+    put_le(D_data, 4, type)
+    put_le(D_data + 4, 4, 0)
+    if type != VIRTIO_BLK_T_IN and type != VIRTIO_BLK_T_OUT:
+        if op.arg[BLK_SHAPE] != BLK_SHAPE_HEADER_SECTOR:
+            sector = 0
+    put_le(D_data + 8, 8, sector)
+    if ranged:
+        put_le(D_data + BLK_HEADER, 8, op.arg[BLK_SECTOR])
+        put_le(D_data + BLK_HEADER + 8, 4, op.arg[BLK_NUM])
+        put_le(D_data + BLK_HEADER + 12, 4, op.arg[BLK_FLAGS])
+        return BLK_RANGE + (op.arg[BLK_SHAPE] == BLK_SHAPE_LONG_RANGE)
+    if type == VIRTIO_BLK_T_FLUSH:
+        return 0
+    for i in range(n):
+        D_data[BLK_HEADER + i] = <uint8_t>(W.op * 16 + i + (i >> 8))
+    return n
+
+
+cdef inline bint blk_reads(uint32_t type) noexcept nogil:
+    """Does the guest read what the disk has?"""
+    return type == VIRTIO_BLK_T_IN or type == VIRTIO_BLK_T_GET_ID
+
+
+cdef void blk_pieces(const vf_op* op, Pieces* p, uint64_t at, uint32_t n,
+                     bint reads) noexcept nogil:
+    """The descriptors of a request whose header is at `at`; data and status follow it."""
+    cdef uint32_t shape = op.arg[BLK_SHAPE], pieces = op.arg[BLK_PIECES]
+    cdef uint32_t write = VRING_DESC_F_WRITE if reads else 0
+    cdef uint64_t nowhere = <uint64_t>UAREA_PAGES << PAGE_SHIFT
+    cdef uint64_t data = at + BLK_HEADER
+    p.n = 0
+    if shape == BLK_SHAPE_STATUS_FIRST:
+        cut(p, data + n, 1, 1, VRING_DESC_F_WRITE)
+    if shape == BLK_SHAPE_JOINED:
+        cut(p, at, BLK_HEADER if reads else BLK_HEADER + n, 1 if reads else pieces, 0)
+        cut(p, data if reads else data + n, n + 1 if reads else 1, pieces if reads else 1,
+            VRING_DESC_F_WRITE)
+        return
+    if shape != BLK_SHAPE_NO_HEADER:
+        cut(p, at, BLK_HEADER - (shape == BLK_SHAPE_SHORT_HEADER), 1, 0)
+    if shape == BLK_SHAPE_GAP:
+        cut(p, data, n >> 1, pieces, write)
+        cut(p, nowhere, n - (n >> 1), 1, write)
+    elif n and shape != BLK_SHAPE_SHORT_HEADER:
+        cut(p, data, n, pieces, write)
+    if shape != BLK_SHAPE_NO_STATUS and shape != BLK_SHAPE_STATUS_FIRST:
+        cut(p, nowhere if shape == BLK_SHAPE_STATUS_UNMAPPED else data + n,
+            shape != BLK_SHAPE_EMPTY_STATUS, 1, VRING_DESC_F_WRITE)
+
+
+cdef int op_blk(const vf_op* op) noexcept nogil:
+    cdef uint8_t[8] raw
+    cdef Pieces p
+    cdef uint64_t at = (<uint64_t>op.arg[BLK_PAGE] << PAGE_SHIFT) + op.arg[BLK_OFF]
+    cdef uint32_t* types = [VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_FLUSH,
+                            VIRTIO_BLK_T_GET_ID, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES,
+                            99]
+    cdef uint32_t type = types[op.arg[BLK_TYPE]]
+    cdef uint32_t n = blk_data(op, type)
+    cdef bint reads = blk_reads(type)
+    cdef int r = guest_access(at, BLK_HEADER if reads else BLK_HEADER + n, D_data, True)
+    # nobody answered yet
+    raw[0] = 0x5a
+    if r == 0:
+        r = guest_access(at + BLK_HEADER + n, 1, raw, True)
+    if r:
+        return r
+    blk_pieces(op, &p, at, n, reads)
+    r = offer(0, &p, op.arg[BLK_INDIRECT] != 0)
+    if r == 0:
+        r = then(op.arg[BLK_THEN], 0)
+    if r == 0 and W_trace and guest_access(at + BLK_HEADER + n, 1, raw, False) == 0:
+        obs(b"status", raw[0])
+        if reads and n >= 8 and guest_access(at + BLK_HEADER, 8, raw, False) == 0:
+            obs(b"data", <int64_t>(<uint64_t>le32(raw) | <uint64_t>le32(raw + 4) << 32))
+    return r
+
+
 # ---- ops ----
 
 cdef int kick(uint32_t q) noexcept nogil:
@@ -406,6 +500,15 @@ cdef int bring_up_queue(uint32_t q, const vf_op* up) noexcept nogil:
     return r
 
 
+cdef uint32_t bring_up_bits(const vf_op* op) noexcept nogil:
+    """A driver of disks does not ask for what networks have."""
+    cdef uint32_t bits = op.arg[BRING_UP_BITS]
+    if is_disk():
+        bits &= ~<uint32_t>(BRING_UP_BITS_MTU | BRING_UP_BITS_MAC | BRING_UP_BITS_STATUS
+                            | BRING_UP_BITS_CTRL_VQ | BRING_UP_BITS_CTRL_MAC_ADDR)
+    return bits
+
+
 cdef int op_bring_up(const vf_op* op) noexcept nogil:
     """All that a device needs; what it has already is left out."""
     cdef uint32_t q, asid = op.arg[BRING_UP_CVQ_ASID]
@@ -426,7 +529,7 @@ cdef int op_bring_up(const vf_op* op) noexcept nogil:
     if r == 0:
         r = bring_up_call(OP_SET_STATUS, 3, 0, 0)
     if r == 0:
-        r = bring_up_call(OP_SET_FEATURES, op.arg[BRING_UP_BITS], 0, 0)
+        r = bring_up_call(OP_SET_FEATURES, bring_up_bits(op), 0, 0)
     if r == 0:
         r = bring_up_call(OP_SET_STATUS, 11, 0, 0)
     if r == 0 and asid:
@@ -435,7 +538,7 @@ cdef int op_bring_up(const vf_op* op) noexcept nogil:
         r = bring_up_map(0)
     if r >= 0 and asid:
         r = bring_up_map(asid)
-    for q in range(NVQS_MAX):
+    for q in range(vdpa.nvqs):
         if r >= 0 and op.arg[BRING_UP_QUEUES] & 1 << q:
             r = bring_up_queue(q, op)
     if r >= 0:
@@ -471,6 +574,8 @@ cdef int op_ring(const vf_op* op) noexcept nogil:
         r = kick(op.arg[KICK_QUEUE])
     elif op.kind == OP_WORK:
         r = work(<int>op.arg[WORK_COUNT])
+    elif op.kind == OP_BLK:
+        return op_blk(op)
     else:
         return op_used(op.arg[USED_QUEUE])
     if r:

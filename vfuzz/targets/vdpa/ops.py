@@ -136,6 +136,9 @@ BOOT = (
     Arg("mac", "enum", names=("zero", "plain", "short"),
         doc="the simulator's address: zeros, 52:54:01:02:03:04, or 02:00:00:00:00:01"),
     Arg("vduse_api", "int", 0, 1, doc="API version of the VDUSE daemon; 1 has groups (7.0)"),
+    Arg("device", "enum", names=("net", "blk", "blk_shared"),
+        doc="what is simulated: a network device, or a disk; shared: vdpa_sim_blk.shared_backend, "
+            "its bytes stay when it is removed (6.4)"),
 )
 
 # ---- the process: its memory and limits ----
@@ -350,6 +353,26 @@ RING_OPS = (
         Arg("count", "int", 1, 16, role="count"),
     ), "the simulator's worker runs", weight=3),
     Op("used", (_ring(),), "the guest looks at its used ring", weight=2),
+    Op("blk", (
+        Arg("type", "enum", names=("IN", "OUT", "FLUSH", "GET_ID", "DISCARD", "WRITE_ZEROES",
+                                   "UNKNOWN")),
+        Arg("sector", "int", 0, 0xFFFFFFFF, role="index",
+            interesting=(0, 1, 2, 7, 8, 0x3FFF8, 0x3FFFF, 0x40000, 0x40001, 0xFFFFFFFF)),
+        Arg("len", "int", 0, 0xFFFF, default=512, role="length",
+            interesting=(0, 1, 19, 20, 511, 512, 513, 1023, 1024, 4096, 0xFE00, 0xFFFF),
+            doc="bytes of data"),
+        _page("buffer", 8), _off(), _pieces(),
+        Arg("num", "int", 0, 0xFFFFFFFF, default=1, role="count",
+            interesting=(0, 1, 2, 8, 0x3FFFF, 0x40000, 0x40001, 0xFFFFFFFF),
+            doc="DISCARD and WRITE_ZEROES: sectors"),
+        Arg("flags", "int", 0, 3, doc="theirs; 1 is UNMAP"),
+        Arg("shape", "enum", names=(
+            "plain", "joined", "gap", "short_header", "no_header", "header_sector", "long_range",
+            "no_status", "empty_status", "status_unmapped", "status_first"),
+            doc="joined: header and data are one, or data and status; gap: the second half of the "
+                "data is not mapped; others: what is wrong with the request"),
+        _indirect(), _then(),
+    ), "the guest asks for something of a disk", weight=10),
 )
 
 # ---- VDUSE: the daemon, and a driver of the kernel ----

@@ -70,6 +70,8 @@ cdef void judge_ring_boot() noexcept nogil:
         memcpy(JR.config, b"\x02\x00\x00\x00\x00\x01", ETH_ALEN)
     JR.config[NET_CONFIG_MTU] = 1500 & 0xff
     JR.config[NET_CONFIG_MTU + 1] = 1500 >> 8
+    if P.boot[BOOT_DEVICE] != BOOT_DEVICE_NET:
+        judge_disk_config()
 
 
 cdef void judge_ring_reset() noexcept nogil:
@@ -130,8 +132,34 @@ cdef void judge_ring_enable(const IoctlArg* arg) noexcept nogil:
     b.ready = arg.num != 0
 
 
+cdef inline bint is_disk() noexcept nogil:
+    return has_rings() and vdpa.device_id == VIRTIO_ID_BLOCK
+
+
+cdef void judge_disk_config() noexcept nogil:
+    """struct virtio_blk_config of a disk: its size, and how large requests may be. A driver that
+    agreed on nothing else writes none of it."""
+    cdef int i
+    memset(JR.config, 0, sizeof(JR.config))
+    JR.config[2] = BLK_CAPACITY >> 16
+    JR.config[9] = BLK_SIZE_MAX >> 8
+    JR.config[12] = BLK_SEG_MAX
+    JR.config[21] = 512 >> 8        # blk_size
+    JR.config[26] = 1               # min_io_size
+    JR.config[28] = 1               # opt_io_size
+    JR.config[34] = 1               # num_queues
+    JR.config[40] = 1               # max_discard_seg
+    JR.config[45] = 512 >> 8        # discard_sector_alignment
+    JR.config[52] = 1               # max_write_zeroes_seg
+    for i in range(4):
+        JR.config[36 + i] = 0xff    # max_discard_sectors
+        JR.config[48 + i] = 0xff    # max_write_zeroes_sectors
+
+
 cdef void judge_ring_set_config(const IoctlArg* arg) noexcept nogil:
     cdef uint32_t i
+    if is_disk():
+        return
     for i in range(arg.len):
         JR.config[arg.num + i] = <uint8_t>(arg.flags + i)
 
@@ -140,8 +168,9 @@ cdef void judge_ring_get_config(const IoctlArg* arg) noexcept nogil:
     """V40: what was set, and the link is up."""
     cdef uint32_t i
     cdef uint8_t got
-    JR.config[NET_CONFIG_STATUS] = VIRTIO_NET_S_LINK_UP
-    JR.config[NET_CONFIG_STATUS + 1] = 0
+    if not is_disk():
+        JR.config[NET_CONFIG_STATUS] = VIRTIO_NET_S_LINK_UP
+        JR.config[NET_CONFIG_STATUS + 1] = 0
     for i in range(min(arg.len, <uint32_t>8)):
         got = <uint8_t>(arg.desc >> (8 * i))
         if unlikely(got != JR.config[arg.num + i]):
@@ -386,7 +415,7 @@ cdef int judge_chain_table(int q, uint64_t table, uint32_t size, bint nested, ui
             if not s.write and c.n and c.segs[c.n - 1].write:
                 return -1
             # a queue for one direction
-            if (q == VQ_TX and s.write) or (q == VQ_RX and not s.write):
+            if not is_disk() and ((q == VQ_TX and s.write) or (q == VQ_RX and not s.write)):
                 return -1
             if c.n == CHAIN_MAX - 1:
                 return -1
@@ -462,7 +491,8 @@ cdef void judge_getdesc(const Vringh* vrh, const Kiov* riov, const Kiov* wiov, u
                   b"a chain is taken from queue %lld, whose chain %lld was not used", q, b.head, 0)
     b.last_avail += 1
     b.taken += 1
-    if unlikely(b.taken > b.ring.num):
+    # a bound that is no ring's is one all the same
+    if unlikely(b.taken > (max(b.ring.num, <uint32_t>16) if is_disk() else b.ring.num)):
         violation(CHECK_V32, R_run_site, b"queue", q,
                   b"a run takes %lld chains from queue %lld, which has room for %lld", b.taken, q,
                   b.ring.num)
@@ -672,6 +702,9 @@ cdef void judge_run_end() noexcept nogil:
         if q == VQ_CTRL:
             violation(CHECK_V34, b"judge_run:command", b"queue", q,
                       b"command %lld is taken and never answered", JR.q[q].head, 0, 0)
+        if is_disk():
+            violation(CHECK_V34, b"judge_run:request", b"queue", q,
+                      b"request %lld is taken and never used", JR.q[q].head, 0, 0)
         if JR.push_failed:
             violation(CHECK_V34, b"judge_run:push", b"queue", q,
                       b"a packet cannot be written to the guest, and chain %lld is lost",

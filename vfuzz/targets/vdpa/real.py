@@ -50,7 +50,7 @@ BEGIN = ("open", "set_owner", "set_backend_features")
 #: Boot options that are arguments of the guest's kernel.
 MACHINE = ("parent", "entries", "sim_entries", "use_va")
 #: Boot options that a real simulator has only so.
-BOOT_FIXED = {"ngroups": 2, "nas": 2, "range": 0}
+BOOT_FIXED = {"ngroups": 2, "nas": 2, "range": 0, "device": 0}
 
 OUTSIDE = "below and above its area the process has memory that the model's has not"
 PAGE = 4096

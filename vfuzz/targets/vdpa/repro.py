@@ -5,19 +5,30 @@
 An op is one entry of CALLS: the C expression that does it. Its words are the op's arguments and
 what `words` makes of them. RUNTIME has what such expressions call, in paragraphs; a program gets
 those that it needs, found by their names. What no system call can do is in CANNOT, with the reason.
+The guest's ops are in repro_rings.py; the daemon's and devices that come and go in repro_vduse.py.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vfuzz.errors import UsageError
-from vfuzz.targets.vdpa.ops import BOOT, FDS, FEATURES, GETS, SCHEMA
+from vfuzz.targets.vdpa import repro_rings, repro_vduse
+from vfuzz.targets.vdpa.ops import (
+    BOOT,
+    FDS,
+    FEATURES,
+    GETS,
+    PARENTS,
+    RING_OPS,
+    SCHEMA,
+    VDUSE_OPS,
+)  # fmt: skip
 
 if TYPE_CHECKING:
-    from vfuzz.api import Program, Result
+    from vfuzz.api import Call, Program, Result
 
 __all__ = ["CALLS", "CANNOT", "to_c"]
 
@@ -29,7 +40,7 @@ NODE_FD = 100
 
 #: An op as C. {name}: an argument, or a word of words(); what it returns is 0, a count or -errno.
 CALLS = {
-    "mmap": "map({upage}, {npages}, {shared}, {readonly}, {order}, {file}, {pgoff})",
+    "mmap": "map({upage}, {npages}, {shared}, {readonly}, {physical}, {file}, {pgoff})",
     "munmap": "unmap({upage}, {npages})",
     "rlimit": "limit({pages_here})",
     "task": "0",
@@ -38,11 +49,12 @@ CALLS = {
     "set_owner": "node_ioctl(VHOST_SET_OWNER, NULL)",
     "set_backend_features": "set_u64(VHOST_SET_BACKEND_FEATURES, {bits:#x})",
     "set_status": "set_u8(VHOST_VDPA_SET_STATUS, {bits:#x})",
-    "update": "message(72, {format}, {asid}, 2, {iova:#x}, {size:#x}, {uaddr:#x}, {perm})",
+    "update": "message(72, {format}, {asid}, 2, {iova:#x}, {size:#x}, {user}, {perm})",
     "invalidate": "message(72, {format}, {asid}, 3, {iova:#x}, {size:#x}, 0, 0)",
     "batch_begin": "message(72, {format}, {asid}, 5, 0, {size:#x}, 0, 0)",
     "batch_end": "message(72, {format}, {asid}, 6, 0, {size:#x}, 0, 0)",
-    "write": "message({length}, {raw_format}, {asid}, {type}, {iova:#x}, {size:#x}, {same:#x}, 3)",
+    "write": "message({length}, {raw_format}, {asid}, {type}, {iova:#x}, {size:#x}, "
+             "{same_user}, 3)",
     "get": "get({get}, {get_size})",
     "set_features": "set_u64(VHOST_SET_FEATURES, {virtio:#x})",
     "get_config": "config(VHOST_VDPA_GET_CONFIG, {off}, {len}, 0)",
@@ -62,43 +74,21 @@ CALLS = {
     "close_fd": "outcome_of(close(EVENTFD + {fd}))",
     "mmap_doorbell": "map_doorbell({pgoff}, {npages}, {private}, {readable}, {upage})",
     "ring_doorbell": "ring_doorbell({upage})",
-}
+    **repro_rings.CALLS,
+    **repro_vduse.CALLS,
+}  # fmt: skip
 
 _INSIDE = "it is a moment inside of the kernel, at which no system call can stop it"
-_TOOL = "use the `vdpa` command between two programs"
-_DAEMON = "the daemon of a VDUSE device is another process, which this C is not"
-_DRIVER = "it is what a driver of the kernel does, for which this C has no call"
-_RINGS = "rings are not written by such a program yet"
 
 #: Ops that no call of a process can do, and why.
 CANNOT = {
     "irq_begin": f"the device calls back when it likes; {_INSIDE}",
     "irq_end": f"the device calls back when it likes; {_INSIDE}",
-    "dev_del": f"removing the device needs netlink; {_TOOL}",
-    "dev_add": f"making the device needs netlink; {_TOOL}",
-    "daemon": _DAEMON,
-    "vduse_read": _DAEMON,
-    "vduse_reply": _DAEMON,
-    "vduse_request": _DRIVER,
-    "vduse_leave": f"a request ends when its time has come; {_INSIDE}",
-    "vduse_ioctl": _DAEMON,
-    "vduse_file": _DAEMON,
-    "bounce": _DRIVER,
-    "umem": _DAEMON,
-    "driver_config": _DRIVER,
-    "bring_up": _RINGS,
-    "send": _RINGS,
-    "rx": _RINGS,
-    "cvq": _RINGS,
-    "desc": _RINGS,
-    "avail": _RINGS,
-    "avail_idx": _RINGS,
-    "avail_flags": _RINGS,
-    "poke": _RINGS,
-    "kick": _RINGS,
-    "used": _RINGS,
-    "work": f"the simulator works when it likes; {_INSIDE}",
+    "blk": "requests of a disk are not written by such a program yet",
+    **repro_vduse.CANNOT,
 }
+
+_NODES = "the program does not know which PCI device it is; use the `vdpa` command"
 
 #: Ops that every process does: each has its own memory, limits and doorbells.
 BY_ALL = ("mmap", "munmap", "rlimit", "mmap_doorbell", "close")
@@ -124,8 +114,20 @@ _RANGES = {"all": (0, U64), "window": (0x1000, 0xFFFF), "no_zero": (0x1000, U64)
 _MEMLOCK = {"plenty": 65536, "few": 16, "medium": 600, "zero": 0}
 _ENTRIES = {"many": 2048, "eight": 8, "three": 3, "two": 2, "one": 1, "zero": 0}
 _PATTERNS = ("CONTIGUOUS", "SCATTERED", "PAIRS", "REVERSED")
+_MACS = {"zero": 0, "plain": 0x525401020304, "short": 0x020000000001}
+_MAC_NAMES = next(arg.names for arg in BOOT if arg.name == "mac")
+#: Observables that the C tells by the same names.
+_TOLD = frozenset((
+    "value", "last", "num", "idx", "id", "len", "ack", "capability", "features", "desc", "driver",
+    "device", "ready",
+))  # fmt: skip
+_ARGS = {op.name: op.args for op in SCHEMA.ops}
+_RING_NAMES = frozenset(op.name for op in RING_OPS)
+_VDUSE_NAMES = frozenset(op.name for op in VDUSE_OPS)
+#: The guest's own ops, which any memory can take; `work` is the device's.
+_GUEST_NAMES = _RING_NAMES - {"work"}
 
-RUNTIME = r"""
+_NODE_RUNTIME = r"""
 #define AREA 0x7f0000000000UL /* user memory: page 0 of the area */
 #define AREA_PAGES 4096UL
 
@@ -219,6 +221,14 @@ struct outcome {
 
 static struct outcome now;
 
+/* What else is seen, by name. */
+static void tell(const char *name, long long value)
+{
+	size_t used = strlen(now.more);
+	snprintf(now.more + used, sizeof(now.more) - used, value < 0 ? "%s%s=%lld" : "%s%s=%#llx",
+		 used ? " " : "", name, value);
+}
+
 static const char *path;
 
 static long outcome_of(long ret)
@@ -226,7 +236,7 @@ static long outcome_of(long ret)
 	return ret == -1 ? -errno : ret;
 }
 
-static void die(const char *what)
+static _Noreturn void die(const char *what)
 {
 	fprintf(stderr, "repro: %s: %s\n", what, strerror(errno));
 	exit(2);
@@ -286,8 +296,9 @@ static long get(unsigned long request, int size)
 	uint64_t value[2] = { 0, 0 };
 	long ret = node_ioctl(request, value);
 	if (ret == 0)
-		snprintf(now.more, sizeof(now.more), size == 16 ? "%#llx %#llx" : "%#llx",
-			 (unsigned long long)value[0], (unsigned long long)value[1]);
+		tell("value", (long long)value[0]);
+	if (ret == 0 && size == 16)
+		tell("last", (long long)value[1]);
 	return ret;
 }
 
@@ -296,7 +307,7 @@ static long vring_state(unsigned long request, uint32_t index, uint32_t num)
 	uint32_t state[2] = { index, num };
 	long ret = node_ioctl(request, state);
 	if (ret == 0 && request >> 30 == 3)
-		snprintf(now.more, sizeof(now.more), "%#x", state[1]);
+		tell("num", state[1]);
 	return ret;
 }
 
@@ -497,12 +508,17 @@ static long ring_doorbell(unsigned long upage)
 }
 """
 
+RUNTIME = "\n\n".join(
+    part.strip() for part in (_NODE_RUNTIME, repro_rings.RUNTIME, repro_vduse.RUNTIME)
+)
+
 MAIN = r"""
 static const struct {
 	const char *text;
 	int who; /* the process that does it: 0, or 1 its child */
 	int all; /* the other one does it too: its memory, its limits */
 	long model; /* what the model returns */
+	const char *told; /* and what it tells */
 } steps[] = {
 @STEPS@
 };
@@ -575,6 +591,9 @@ int main(int argc, char **argv)
 		if (steps[n].model != LONG_MIN && steps[n].model != got.ret) {
 			printf("  DIFFERS: the model returns %ld", steps[n].model);
 			differ++;
+		} else if (steps[n].told && strcmp(steps[n].told, got.more)) {
+			printf("  DIFFERS: the model tells %s", steps[n].told);
+			differ++;
 		}
 		printf("\n");
 	}
@@ -582,7 +601,7 @@ int main(int argc, char **argv)
 	close(NODE);
 	usleep(100000);
 	pinned("after it");
-	printf("%d differ\n", differ);
+	printf("%d differ\n", differ);@END@
 	return differ ? 1 : 0;
 }
 """
@@ -637,6 +656,11 @@ HEADERS = (
     "stdlib.h", "string.h", "sys/eventfd.h", "sys/ioctl.h", "sys/mman.h", "sys/prctl.h",
     "sys/resource.h", "sys/syscall.h", "unistd.h",
 )  # fmt: skip
+#: Headers that only programs with these names need.
+MORE_HEADERS = {
+    "generic_netlink": ("linux/genetlink.h", "linux/netlink.h", "sys/socket.h"),
+    "start_daemon": ("poll.h", "pthread.h"),
+}
 
 
 # ---- the words of an op --------------------------------------------------------------------------
@@ -657,6 +681,12 @@ def _address(page: int, off: int, at: str, span: tuple[int, int]) -> int:
     return where[at] & U64
 
 
+def _user(address: int) -> str:
+    """A user address as C: what lies in the area counts from there."""
+    inside = AREA <= address < AREA + (1 << 32)
+    return f"AREA + {address - AREA:#x}" if inside else f"{address:#x}"
+
+
 def _size(iova: int, plain: int, span: str) -> int:
     sizes = {
         "plain": plain, "zero": 0, "to_end": U64 - iova + 1, "all": U64,
@@ -665,11 +695,40 @@ def _size(iova: int, plain: int, span: str) -> int:
     return sizes[span] & U64
 
 
+def _features(bits: int, names: Iterable[str] = FEATURES) -> int:
+    return sum(1 << _FEATURE_BITS[said] for i, said in enumerate(names) if bits >> i & 1)
+
+
+def has_rings(boot: Mapping[str, int]) -> bool:
+    """Does the device work on rings? A simulator's does."""
+    return PARENTS[boot["parent"]] in ("sim", "sim_dma")
+
+
+def _daemon_words(
+    name: str, args: Mapping[str, int], names: Mapping[str, str], found: Mapping[str, Any],
+    boot: Mapping[str, int],
+) -> dict[str, Any]:  # fmt: skip
+    """What CALLS of repro_vduse.py name."""
+    if name == "dev_add":
+        comes = f"device_comes({found['own_mac']:#x}, {_features(boot['features']):#x})"
+        return {"comes": comes if has_rings(boot) else "daemon_comes()"}
+    more: dict[str, Any] = {}
+    if name == "umem":
+        more["request"] = f"VDUSE_IOTLB_{names['what']}_UMEM"
+    if name in ("vduse_ioctl", "vduse_file"):
+        more["last"] = (found["iova"] + args.get("len", 0) - 1) & U64
+        more["byte"] = args.get("index", 0) & 0xFF
+        more["space"] = args.get("asid", 0) if boot["vduse_api"] else 0
+        call = repro_vduse.WHAT_CALLS[names["what"]]
+        more["what_call"] = call.format_map({**found, **more})
+    return more
+
+
 def words(
     name: str, args: Mapping[str, int], boot: Mapping[str, int], node_range: tuple[int, int]
 ) -> dict[str, Any]:
     """What an entry of CALLS can name: the arguments of an op, and what they come to."""
-    names = _names(args, next(op for op in SCHEMA.ops if op.name == name).args)
+    names = _names(args, _ARGS[name])
     found: dict[str, Any] = {**args, **{f"{arg}_name": said for arg, said in names.items()}}
     off, at = args.get("off", 0), names.get("at", "low")
     found["iova"] = _address(args.get("page", 0), off, at, node_range)
@@ -681,19 +740,22 @@ def words(
     user = args.get("upage", 0) * PAGE + args.get("uoff", 0)
     bases = {"area": AREA + user, "zero": user, "kernel": KERNEL + user, "top": U64 - user}
     found["uaddr"] = bases[names.get("uat", "area")]
+    found["user"], found["same_user"] = _user(found["uaddr"]), _user(found["same"])
     found["format"] = 2 - args.get("version", 0)
     found["raw_format"] = args.get("format", 0)
     found["shared"] = int(names.get("kind") == "shared")
-    found["order"] = _PATTERNS[args.get("pattern", 0)]
+    found["physical"] = _PATTERNS[args.get("pattern", 0)]
     found["pages_here"] = max(0, args.get("pages", 0) - boot["foreign"])
+    found["own_mac"] = _MACS[_MAC_NAMES[boot["mac"]]]
+    found["work"] = "wait_for_rest()" if has_rings(boot) else "-ENODEV"
+    if name in _VDUSE_NAMES or name == "dev_add":
+        found.update(_daemon_words(name, args, names, found, boot))
     if name == "get":
         what = GETS[args["what"]]
         found["get"], found["get_size"] = _GETS.get(what, (f"VHOST_VDPA_GET_{what}", 4))
-    if name == "set_features":
+    if name in ("set_features", "bring_up"):
         bits = [*FEATURES, "UNKNOWN"]
-        found["virtio"] = sum(
-            1 << _FEATURE_BITS[said] for i, said in enumerate(bits) if args["bits"] >> i & 1
-        )
+        found["virtio"] = _features(args["bits"], bits)
     if name in ("vring_fd", "config_call"):
         said = FDS[args["fd"]]
         found["fd"] = _FD_NUMBERS.get(said, f"EVENTFD + {said[1:]}")
@@ -705,27 +767,28 @@ def words(
 # ---- the program ---------------------------------------------------------------------------------
 
 
-def _paragraphs() -> dict[str, str]:
-    """RUNTIME's paragraphs by each name that they define."""
+def _paragraphs(runtime: str) -> dict[str, str]:
+    """Its paragraphs by each name that they define."""
     found = {}
     pattern = re.compile(
         r"^#define (\w+)|^struct (\w+) \{|^static [^(=;]*?\b(\w+)\("
-        r"|^static [^(=]*?\b(\w+)(?:\[.*\])?;",
+        r"|^static [^(=]*?\b(\w+)(?:\[.*\])?(?: = .*)?;",
         re.MULTILINE,
     )
-    for part in RUNTIME.strip().split("\n\n"):
+    for part in runtime.split("\n\n"):
         for names in pattern.findall(part):
             found[next(filter(None, names))] = part
     return found
 
 
-def _needed(code: str) -> list[str]:
-    """The paragraphs that `code` needs, and those that they do, in the order of RUNTIME."""
-    by_name = _paragraphs()
+def _needed(code: str, constants: str) -> list[str]:
+    """The paragraphs that `code` needs, and those that they do: constants, then RUNTIME's."""
+    by_name = _paragraphs(f"{constants}\n\n{RUNTIME}")
     wanted: set[str] = set()
     left = [code]
     while left:
-        for name in set(re.findall(r"\b[a-zA-Z_]\w*\b", left.pop())):
+        said = re.sub(r'/\*.*?\*/|"[^"\n]*"', "", left.pop(), flags=re.DOTALL)
+        for name in set(re.findall(r"\b[a-zA-Z_]\w*\b", said)):
             part = by_name.get(name)
             if part is not None and part not in wanted:
                 wanted.add(part)
@@ -751,16 +814,28 @@ def _set_up(boot: Mapping[str, int]) -> list[str]:
     said = _names(boot, BOOT)
     use_va = boot.get("use_va", 0)
     lines = [f"modprobe vhost_vdpa max_iotlb_entries={_ENTRIES[said['entries']]}"]
-    if said["parent"] in ("sim", "sim_dma"):
+    bind = [
+        "echo {0} > /sys/bus/vdpa/drivers/virtio_vdpa/unbind    # if that took it",
+        "echo vhost_vdpa > /sys/bus/vdpa/devices/{0}/driver_override",
+        "echo {0} > /sys/bus/vdpa/drivers/vhost_vdpa/bind",
+    ]
+    if has_rings(boot):
+        mac, features = _MACS[said["mac"]], _features(boot["features"])
         lines += [
             f"modprobe vdpa_sim batch_mapping={int(said['parent'] == 'sim')}"
             f" max_iotlb_entries={_ENTRIES[said['sim_entries']]}"
             f" use_va={use_va}    # no use_va before 6.4",
-            "modprobe vdpa_sim_net",
-            "vdpa dev add name vfuzz0 mgmtdev vdpasim_net",
+            "modprobe vdpa_sim_net" if said["device"] == "net" else
+            f"modprobe vdpa_sim_blk shared_backend={int(said['device'] == 'blk_shared')}"
+            "    # no shared_backend before 6.4",
+            f"vdpa dev add name vfuzz0 mgmtdev vdpasim_{said['device'][:3]}"
+            + (f" mac {mac.to_bytes(6).hex(':')}" if mac else "")
+            + (f" device_features {features:#x}" if features else ""),
+            *(line.format("vfuzz0") for line in bind),
         ]
-        dev = "vfuzz0"
-        if (boot["ngroups"], boot["nas"]) != (2, 2):
+        if said["device"] != "net":
+            lines.append("# bring_up is for network devices: on a disk its results will differ")
+        elif (boot["ngroups"], boot["nas"]) != (2, 2):
             lines.append(
                 f"# {boot['ngroups']} groups and {boot['nas']} address spaces: vdpa_sim has 2 and"
                 " 2, results will differ"
@@ -768,14 +843,16 @@ def _set_up(boot: Mapping[str, int]) -> list[str]:
         if said["range"] != "all":
             first, last = _RANGES[said["range"]]
             lines.append(f"# a device with IOVA range {first:#x} to {last:#x}: not vdpa_sim's")
+    elif said["parent"] == "vduse":
+        lines += [
+            f"modprobe vduse max_iotlb_entries={_ENTRIES[said['sim_entries']]}"
+            "    # no such option before 6.5",
+            "modprobe virtio_vdpa    # for a driver of the kernel",
+            "# this program is the daemon: it makes vfuzz0 and vfuzz1 itself, and binds vfuzz0",
+        ]
     else:
-        dev = "DEVICE"
         lines.append(f"# a device whose parent is as boot option parent={said['parent']} says")
-    lines += [
-        f"echo {dev} > /sys/bus/vdpa/drivers/virtio_vdpa/unbind    # if that took it",
-        f"echo vhost_vdpa > /sys/bus/vdpa/devices/{dev}/driver_override",
-        f"echo {dev} > /sys/bus/vdpa/drivers/vhost_vdpa/bind",
-    ]
+        lines += [line.format("DEVICE") for line in bind]
     if boot["foreign"]:
         lines.append(
             f"# others pinned {boot['foreign']} pages in this process: limits are so much lower"
@@ -797,19 +874,90 @@ def _boot_steps(boot: Mapping[str, int]) -> list[tuple[str, str]]:
     return steps
 
 
-def _expected(result: Result | None, program: Program) -> list[str]:
-    """What the model returns for each op, as C; unknown from the first failure that fired on."""
+def _number(value: int) -> str:
+    """An observable as `tell` prints it."""
+    return f"{value:#x}" if value > 0 else str(value)
+
+
+def _expected(result: Result | None, program: Program) -> list[tuple[str, str]]:
+    """What the model returns and tells for each op, as C; unknown from the first failure that
+    fired on."""
+    unknown = ("LONG_MIN", "NULL")
     if result is None:
-        return ["LONG_MIN"] * len(program)
-    returned = {step.op: dict(step.obs).get("ret") for step in result.steps}
+        return [unknown] * len(program)
+    seen = {step.op: step.obs for step in result.steps}
     end = result.violation.op if result.violation else len(program)
     values = []
     for i, call in enumerate(program.ops):
         if call.fail is not None:
             end = min(end, i)
-        ret = returned.get(i)
-        values.append("LONG_MIN" if i >= end or ret is None else str(ret))
+        obs = seen.get(i, ())
+        ret = dict(obs).get("ret")
+        if i >= end or ret is None:
+            values.append(unknown)
+            continue
+        told = " ".join(f"{name}={_number(value)}" for name, value in obs if name in _TOLD)
+        values.append((str(ret), f'"{told}"' if told and ret >= 0 else "NULL"))
     return values
+
+
+def _why_not(op: Call, boot: Mapping[str, int]) -> str | None:
+    """Why a C program cannot do this op with this device; None if it can."""
+    parent = PARENTS[boot["parent"]]
+    if op.name in _VDUSE_NAMES and parent != "vduse":
+        return None  # what is not there is refused
+    if op.name in ("dev_del", "dev_add") and parent == "iommu":
+        return _NODES
+    names = _names(op.args, _ARGS[op.name])
+    return CANNOT.get(op.name) or repro_vduse.WHAT_CANNOT.get((op.name, names.get("what", "")))
+
+
+def _keepers(program: Program) -> list[int]:
+    """For each op the process in whose memory its rings are: the one that owns the device then,
+    or will."""
+    keepers: list[int | None] = []
+    who, owner = 0, None
+    for op in program.ops:
+        if op.name == "task":
+            who = op.args["who"]
+        elif op.name == "close":
+            owner = None
+        elif op.name in ("set_owner", "bring_up") and owner is None:
+            owner = who
+        keepers.append(owner)
+    following = 0
+    for i in reversed(range(len(keepers))):
+        following = keepers[i] = following if keepers[i] is None else keepers[i]  # type: ignore
+    return keepers  # type: ignore[return-value]
+
+
+def _constants(boot: Mapping[str, int], era: str | None) -> str:
+    """What RUNTIME asks of the boot record."""
+    parent = PARENTS[boot["parent"]]
+    groups = parent == "vduse" and boot["vduse_api"]
+    files_only = parent == "vduse" or (boot["use_va"] and has_rings(boot) and era != "linux-6.1")
+    features = _features(boot["features"] or (1 << len(FEATURES)) - 1)
+    features |= 1 << _FEATURE_BITS["ACCESS_PLATFORM"]
+    mgmtdev = "vduse" if parent == "vduse" else "vdpasim_net"
+    return "\n\n".join((
+        f'static const char *const parent_device = "{mgmtdev}";',
+        f"static const int maps_files_only = {int(files_only)};",
+        f"static const int vduse_api = {int(groups)};",
+        f"static const uint32_t vduse_groups = {boot['ngroups']};",
+        f"static const uint32_t vduse_spaces = {boot['nas']};",
+        f"static const uint64_t vduse_features = {features:#x};",
+    ))  # fmt: skip
+
+
+def _code(op: Call, index: int, boot: Mapping[str, int], changed: Mapping[str, str]) -> str:
+    """An op as C."""
+    if op.name == "daemon" and PARENTS[boot["parent"]] != "vduse":
+        return "0"
+    if op.name in _VDUSE_NAMES and PARENTS[boot["parent"]] != "vduse":
+        return "-ENODEV"
+    node_range = _RANGES[_names(boot, BOOT)["range"]]
+    known = {**words(op.name, op.args, boot, node_range), "op": index}
+    return (changed.get(op.name) or CALLS[op.name]).format_map(known)
 
 
 def to_c(program: Program, result: Result | None = None, *, leave_out: bool = False) -> str:
@@ -821,47 +969,60 @@ def to_c(program: Program, result: Result | None = None, *, leave_out: bool = Fa
     Raises UsageError naming every op that cannot be expressed, and why.
     """
     boot, ops = program.boot, program.ops
-    cannot = [(i, op) for i, op in enumerate(ops) if op.name not in CALLS]
-    if cannot and not leave_out:
-        why = "; ".join(f"op {i}, {op.text}: {CANNOT[op.name]}" for i, op in cannot)
-        raise UsageError(f"no C program can do this: {why}")
-    expected = _expected(result, program)
-    node_range = _RANGES[_names(boot, BOOT)["range"]]
-    rows, cases, who, remarks = [], [], 0, list[str]()
-    doorbells = any(op.name == "mmap_doorbell" for op in ops)
-    lost = cannot[0][0] if cannot else len(ops)
+    reasons = {i: why for i, op in enumerate(ops) if (why := _why_not(op, boot))}
+    if reasons and not leave_out:
+        why = "; ".join(f"op {i}, {ops[i].text}: {said}" for i, said in reasons.items())
+        raise UsageError(f"no C program can do this: {why} (--leave-out does without them)")
+    names = {op.name for op in ops}
+    vduse = PARENTS[boot["parent"]] == "vduse"
+    guest, goes = bool(names & _RING_NAMES), "dev_del" in names
+    changed = (repro_vduse.NOTICES if goes else {}) | (repro_rings.LEARNS if guest else {})
+    doorbells = "mmap_doorbell" in names
+    expected, keepers = _expected(result, program), _keepers(program)
+    rows, cases, remarks = [], [], list[str]()
+    lost = min(reasons, default=len(ops))
+    now = 0
 
-    def add(text: str, code: str, everybody: bool, model: str) -> None:
-        rows.append(f'\t{{ "{text}", {who}, {int(everybody)}, {model} }},')
+    def add(text: str, code: str, who: int, everybody: bool, model: tuple[str, str]) -> None:
+        rows.append(f'\t{{ "{text}", {who}, {int(everybody)}, {model[0]}, {model[1]} }},')
         if code != "0":
             cases.append(f"\tcase {len(rows) - 1}:\n\t\treturn {code};")
 
     for text, code in _boot_steps(boot):
-        add(text, code, True, "0")
+        add(text, code, 0, True, ("0", "NULL"))
     for i, op in enumerate(ops):
         if op.name == "task":
-            who = op.args["who"]
+            now = op.args["who"]
         if op.fail is not None:
             remarks.append(f"{op.text}: nothing is made to fail here")
-        if op.name not in CALLS:
-            remarks.append(f"{op.text} is left out: {CANNOT[op.name]}")
+        if i in reasons:
+            remarks.append(f"{op.text} is left out: {reasons[i]}")
             continue
-        code = CALLS[op.name].format_map(words(op.name, op.args, boot, node_range))
+        code = _code(op, i, boot, changed)
         if op.name == "close" and doorbells:
             code = f"(unmap_doorbells(), {code})"
-        add(op.text, code, op.name in BY_ALL, expected[i] if i < lost else "LONG_MIN")
+        who = keepers[i] if op.name in _GUEST_NAMES else 0 if op.name in _VDUSE_NAMES else now
+        known = expected[i] if i < lost else ("LONG_MIN", "NULL")
+        add(op.text, code, who, op.name in BY_ALL, known)
     with_child = any(op.name == "task" and op.args["who"] for op in ops)
+    start = [
+        f"\n\tstart_{what}();"
+        for what, wanted in (("guest", guest), ("daemon", vduse), ("child", with_child))
+        if wanted
+    ]
     main = (
         MAIN.replace("@STEPS@", "\n".join(rows))
         .replace("@CASES@", "\n".join(cases))
         .replace("@CHILD@", CHILD if with_child else "")
-        .replace("@START@", "\n\tstart_child();" if with_child else "")
+        .replace("@START@", "".join(start))
         .replace("@ASK@", "ask(n)" if with_child else "perform(n)")
+        .replace("@END@", "\n\tend_daemon();" if vduse else "")
     )
-    return _head(program, result, remarks) + _joined(_needed(main)) + main.lstrip("\n")
+    runtime = _joined(_needed(main, _constants(boot, result.era if result else None)))
+    return _head(program, result, remarks, runtime + main) + runtime + main.lstrip("\n")
 
 
-def _head(program: Program, result: Result | None, remarks: list[str]) -> str:
+def _head(program: Program, result: Result | None, remarks: list[str], code: str) -> str:
     lines = [
         "SPDX-License-Identifier: GPL-2.0-or-later",
         "",
@@ -870,12 +1031,13 @@ def _head(program: Program, result: Result | None, remarks: list[str]) -> str:
         *(f"    {line}" for line in str(program).splitlines()),
         "",
         "It may crash, hang or corrupt the kernel that it runs on: use a machine made for that.",
-        "    cc -Wall -Wextra -o repro repro.c && ./repro /dev/vhost-vdpa-0    # as root",
+        "    cc -Wall -Wextra -pthread -o repro repro.c && ./repro /dev/vhost-vdpa-0    # as root",
         "",
         "A device as the program wants it, on a kernel with VDPA_SIM_NET and VHOST_VDPA:",
         *(f"    {line}" for line in _set_up(program.boot)),
         "",
         "Each step is printed with what it returned: 0, a count of bytes or -errno.",
+        "The device works when it likes: what is done between a kick and its work it may see.",
     ]
     if result is not None:
         lines.append(f"The model's results are those of {result.era}.")
@@ -883,5 +1045,6 @@ def _head(program: Program, result: Result | None, remarks: list[str]) -> str:
             lines.append(f"There it finds {result.violation}.")
     lines += remarks
     comment = "".join(f" * {_comment(line)}".rstrip() + "\n" for line in lines)
-    includes = "".join(f"#include <{header}>\n" for header in HEADERS)
+    more = [name for key, names in MORE_HEADERS.items() if f"{key}(" in code for name in names]
+    includes = "".join(f"#include <{header}>\n" for header in sorted([*HEADERS, *more]))
     return f"/*\n{comment} */\n#define _GNU_SOURCE\n{includes}\n"

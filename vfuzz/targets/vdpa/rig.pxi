@@ -451,6 +451,35 @@ cdef int64_t rig_judge_run_end(const int64_t* a) noexcept nogil:
     return 0
 
 
+cdef int64_t rig_judge_disk_range(const int64_t* a) noexcept nogil:
+    judge_disk_range(<uint64_t>a[0], <uint64_t>a[1])
+    return 0
+
+
+cdef int64_t rig_judge_disk_read(const int64_t* a) noexcept nogil:
+    judge_disk_read(<uint64_t>a[0], <uint64_t>a[1], sim_blk.request)
+    return 0
+
+
+cdef int64_t rig_judge_disk_write(const int64_t* a) noexcept nogil:
+    judge_disk_write(<uint64_t>a[0], <uint64_t>a[1], sim_blk.request, a[2])
+    return 0
+
+
+cdef int64_t rig_judge_request_done(const int64_t* a) noexcept nogil:
+    judge_request_done()
+    return 0
+
+
+cdef void _rig_add_disk():
+    _rig_add("judge_disk_range offset n", rig_judge_disk_range)
+    _rig_add("judge_disk_read offset request", rig_judge_disk_read)
+    _rig_add("judge_disk_write offset request ret", rig_judge_disk_write)
+    _rig_add("judge_request_done", rig_judge_request_done)
+    _rig_field("disk.request", &sim_blk.request[0], 1, REQUEST_MAX, 1)
+    _rig_field("judge.answer", &JD.answer, sizeof(int))
+
+
 cdef void _rig_add_rings():
     _rig_add("judge_fragment queue addr pa", rig_judge_fragment)
     _rig_add("judge_copy queue addr len write done", rig_judge_copy)
@@ -514,7 +543,7 @@ _RIG_LIMITS.update({
     "cmd": CMD_UNKNOWN + 1, "device": NAS_MAX, "eventfd": EVENTFDS + 1, "file": FILES,
     "frame": FRAMES_MAX, "kind": 2, "lifetime": N_LIFETIMES, "map": MAPS_MAX, "npages": 1024,
     "object": OBJS_MAX, "pattern": 4, "pgoff": 1024, "pins": RIG_PINS_MAX, "place": TABLE_MAX,
-    "queue": NVQS_MAX,
+    "queue": NVQS_MAX, "request": REQUEST_MAX,
     "record": MAP_FILES_MAX, "space": AS_MAX, "table": RIG_TABLES, "upage": UAREA_PAGES,
 })
 
@@ -526,4 +555,5 @@ cdef void _rig_add_target():
     _rig_add_node()
     _rig_add_judge()
     _rig_add_rings()
+    _rig_add_disk()
     _rig_add_vduse()

@@ -19,6 +19,9 @@ cdef inline void vhost_iotlb_init(Iotlb* iotlb, uint32_t limit, uint32_t flags,
     iotlb.lock = lock
     iotlb.disjoint = True
     iotlb.dirty = True
+    iotlb.copy_of = NULL
+    iotlb.copies = 0
+    iotlb.same = 0
     iotlb.n = 0
 
 
@@ -39,6 +42,14 @@ cdef int map_alloc() noexcept nogil:
         return 0
     I_maps[m].live = True
     return m
+
+
+cdef inline void map_release(int m) noexcept nogil:
+    """kfree() of a mapping that no table has."""
+    global I_free_maps
+    I_maps[m].live = False
+    I_maps[m].next = I_free_maps
+    I_free_maps = m
 
 
 cdef inline int tree_lower(const Iotlb* iotlb, uint64_t start) noexcept nogil:
@@ -93,6 +104,7 @@ cdef void tree_insert(Iotlb* iotlb, int m) noexcept nogil:
             iotlb.disjoint = False
         memmove(&iotlb.tree[place + 1], &iotlb.tree[place], <size_t>after * sizeof(int32_t))
     iotlb.tree[place] = m
+    iotlb.same = min(iotlb.same, place)
     iotlb.n += 1
 
 
@@ -117,6 +129,7 @@ cdef void vhost_iotlb_map_unlink(Iotlb* iotlb, int m, site_t site) noexcept nogi
         violation(CHECK_V16, site, b"mapping", m, b"mapping %lld is removed, but not in the table",
                   m, 0, 0)
     iotlb.n -= 1
+    iotlb.same = min(iotlb.same, place)
     memmove(&iotlb.tree[place], &iotlb.tree[place + 1],
             <size_t>(iotlb.n - place) * sizeof(int32_t))
     if p.prev:
@@ -135,11 +148,8 @@ cdef void vhost_iotlb_map_unlink(Iotlb* iotlb, int m, site_t site) noexcept nogi
 
 cdef void vhost_iotlb_map_free(Iotlb* iotlb, int m, site_t site) noexcept nogil:
     """vhost_iotlb_map_free(): the mapping is gone."""
-    global I_free_maps
     vhost_iotlb_map_unlink(iotlb, m, site)
-    I_maps[m].live = False
-    I_maps[m].next = I_free_maps
-    I_free_maps = m
+    map_release(m)
 
 
 cdef int vhost_iotlb_add_range_ctx(Iotlb* iotlb, uint64_t start, uint64_t last, uint64_t addr,
@@ -211,19 +221,50 @@ cdef void vhost_iotlb_del_range(Iotlb* iotlb, uint64_t start, uint64_t last) noe
 
 cdef void vhost_iotlb_reset(Iotlb* iotlb) noexcept nogil:
     """vhost_iotlb_del_range() of everything, in one pass."""
-    global I_free_maps
-    cdef int i, m
+    cdef int i
     lockdep_assert_held(iotlb.lock, b"vhost_iotlb_reset:lock")
+    iotlb.same = 0
     if iotlb.n == 0:
         return
     for i in range(iotlb.n):
-        m = iotlb.tree[i]
-        I_maps[m].live = False
-        I_maps[m].next = I_free_maps
-        I_free_maps = m
+        map_release(iotlb.tree[i])
     iotlb.n = 0
     iotlb.nmaps = 0
     iotlb.head = 0
     iotlb.tail = 0
     iotlb.disjoint = True
     iotlb.dirty = True
+
+
+cdef int iotlb_copy_begin(Iotlb* iotlb, const Iotlb* source) noexcept nogil:
+    """Before a table becomes a copy of another: how many of the source's mappings it has already,
+    as it would have them if it were emptied and filled again; all others are gone from it.
+
+    An UPDATE of a thousand runs pushes a thousand tables, each with one mapping more than the last:
+    only that one is copied. With a fault to come each allocation counts, so none is saved.
+    """
+    cdef int i, kept = 0
+    if iotlb.copy_of == source and iotlb.copies == source.copies and W.fail_nth == 0:
+        kept = min(iotlb.same, source.same)
+    if kept == 0:
+        vhost_iotlb_reset(iotlb)
+        return 0
+    lockdep_assert_held(iotlb.lock, b"iotlb_copy_begin:lock")
+    # a copy is in its list as in its tree
+    for i in range(kept, iotlb.n):
+        map_release(iotlb.tree[i])
+    iotlb.n = kept
+    iotlb.nmaps = <uint32_t>kept
+    iotlb.tail = iotlb.tree[kept - 1]
+    I_maps[iotlb.tail].next = 0
+    iotlb.dirty = True
+    return kept
+
+
+cdef void iotlb_copy_end(Iotlb* iotlb, Iotlb* source) noexcept nogil:
+    """The table is a copy."""
+    source.copies += 1
+    source.same = source.n
+    iotlb.copies = source.copies
+    iotlb.copy_of = source
+    iotlb.same = iotlb.n

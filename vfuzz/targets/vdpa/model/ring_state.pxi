@@ -21,6 +21,26 @@ cdef enum:
     VIRTIO_NET_ERR = 1
     ETH_ALEN = 6
 
+    SECTOR_SHIFT = 9
+    BLK_CAPACITY = 0x40000      # VDPASIM_BLK_CAPACITY, sectors
+    BLK_SIZE_MAX = 0x1000       # VDPASIM_BLK_SIZE_MAX
+    BLK_SEG_MAX = 32            # VDPASIM_BLK_SEG_MAX
+    DISK_BLOCKS = 32_768        # of PAGE_SIZE bytes: the whole disk
+    DISK_WRITTEN_MAX = 256      # of them that a program writes to
+    REQUEST_MAX = 0x40000       # bytes of data of one request; more is no verdict
+    VIRTIO_BLK_T_IN = 0
+    VIRTIO_BLK_T_OUT = 1
+    VIRTIO_BLK_T_FLUSH = 4
+    VIRTIO_BLK_T_GET_ID = 8
+    VIRTIO_BLK_T_DISCARD = 11
+    VIRTIO_BLK_T_WRITE_ZEROES = 13
+    VIRTIO_BLK_S_OK = 0
+    VIRTIO_BLK_S_IOERR = 1
+    VIRTIO_BLK_S_UNSUPP = 2
+    VIRTIO_BLK_ID_BYTES = 20
+    BLK_HEADER = 16             # struct virtio_blk_outhdr
+    BLK_RANGE = 16              # struct virtio_blk_discard_write_zeroes
+
 cdef struct Vring:
     uint32_t num
     uint64_t desc
@@ -84,6 +104,17 @@ cdef struct VdpasimNet:         # the rest of struct vdpasim, and struct vdpasim
     uint32_t buffer_hi          # bytes of it that were ever written
     uint8_t[SIM_BUFFER] buffer
 
+cdef struct VdpasimBlk:         # struct vdpasim_blk, or what it has of struct vdpasim (6.1)
+    int buffer                  # object, 0 none: shared, or not there
+    uint8_t shared_backend
+    # the bytes behind it: blocks that were never written are zero
+    int n
+    uint16_t[DISK_WRITTEN_MAX] block        # which block each of them is
+    uint16_t[DISK_BLOCKS] slot              # + 1 of a block, 0 never written
+    uint8_t[DISK_WRITTEN_MAX][PAGE_SIZE] data
+    uint8_t[REQUEST_MAX] request            # what a request reads or writes, in one piece
+
+cdef VdpasimBlk sim_blk
 cdef VdpasimVirtqueue sim_vqs[NVQS_MAX]
 cdef VdpasimNet sim_net
 cdef site_t R_run_site          # the running work function: a hang names it

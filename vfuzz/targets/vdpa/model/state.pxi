@@ -71,6 +71,14 @@ cdef enum:
     VHOST_BACKEND_F_IOTLB_PERSIST = 8
     VHOST_VDPA_BACKEND_FEATURES = 1 << 1 | 1 << 2 | 1 << 3
 
+    VIRTIO_BLK_F_SIZE_MAX = 1
+    VIRTIO_BLK_F_SEG_MAX = 2
+    VIRTIO_BLK_F_BLK_SIZE = 6
+    VIRTIO_BLK_F_FLUSH = 9
+    VIRTIO_BLK_F_TOPOLOGY = 10
+    VIRTIO_BLK_F_MQ = 12
+    VIRTIO_BLK_F_DISCARD = 13
+    VIRTIO_BLK_F_WRITE_ZEROES = 14
     VIRTIO_NET_F_MTU = 3
     VIRTIO_NET_F_MAC = 5
     VIRTIO_NET_F_STATUS = 16
@@ -87,7 +95,7 @@ cdef enum:
 
     ENOTSUPP = 524              # not for user space, but it gets there
     ENOIOCTLCMD = 515           # user space gets ENOTTY
-    CONFIG_MAX = 64             # bytes of config space
+    CONFIG_MAX = 96             # bytes of config space
     NET_CONFIG_SIZE = 24        # struct virtio_net_config
     NET_CONFIG_STATUS = 6
     NET_CONFIG_MTU = 10
@@ -147,6 +155,7 @@ cdef enum:
     L_MSG = 16                  # vduse_dev.msg_lock
     L_VDUSE = 32                # vduse_lock
     L_VQ = 64                   # vhost_virtqueue.mutex
+    L_DISK = 128                # shared_buffer_mutex of vdpa_sim_blk (6.4)
 
     # kernel objects by lifetime, and kind
     O_CALL = 0                  # gone when the call returns
@@ -198,6 +207,10 @@ cdef struct Iotlb:              # struct vhost_iotlb: the interval tree is an ar
     uint32_t lock               # L_*: what must be held to touch it
     uint8_t disjoint            # no overlap was ever inserted: ends are sorted too
     uint8_t dirty               # changed since the judge looked
+    # what makes a copy of it cheap, see iotlb_copy_begin()
+    const Iotlb* copy_of
+    uint32_t copies             # made of this table; of a copy: how many there were with it
+    int same                    # leading entries of tree that are as with the last copy
     int n                       # entries of tree
     int32_t tree[TABLE_MAX]
 

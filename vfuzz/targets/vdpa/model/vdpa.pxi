@@ -11,7 +11,7 @@ cdef void null_op(site_t site) noexcept nogil:
               vdpa.parent, 0, 0)
 
 
-cdef int ops_set_map(uint32_t asid, const Iotlb* iotlb) noexcept nogil:
+cdef int ops_set_map(uint32_t asid, Iotlb* iotlb) noexcept nogil:
     """config->set_map(): 0 or -errno. A fault site (map)."""
     cdef int r
     if unlikely(not vdpa.has_set_map):

@@ -8,6 +8,17 @@ It loops back: a packet of the transmit queue that passes the filter is copied t
 
 # ---- configuration ----
 
+cdef void vdpasim_net_attributes() noexcept nogil:
+    """What vdpasim_net_dev_add() asks for: three queues, of which the last is a group of its own;
+    the numbers of groups and address spaces are boot options."""
+    vdpa.group_of[VQ_CTRL] = 1
+    vdpa.device_features |= (
+        bit(VIRTIO_NET_F_MTU) | bit(VIRTIO_NET_F_MAC) | bit(VIRTIO_NET_F_CTRL_VQ)
+        | bit(VIRTIO_NET_F_CTRL_MAC_ADDR))
+    if era_6_12():
+        vdpa.device_features |= bit(VIRTIO_NET_F_STATUS)
+
+
 cdef void vdpasim_net_create() noexcept nogil:
     """Configuration and statistics of a new device. What its packet buffer has at first is
     nobody's business: zeros."""
@@ -204,5 +215,8 @@ cdef int vdpasim_work(int count) noexcept nogil:
         if not sim_net.work_pending:
             return i
         sim_net.work_pending = False
-        vdpasim_net_work()
+        if vdpa.device_id == VIRTIO_ID_BLOCK:
+            vdpasim_blk_work()
+        else:
+            vdpasim_net_work()
     return count

@@ -66,7 +66,8 @@ cdef int64_t copy_iotlb(const Vringh* vrh, uint8_t* buf, uint64_t addr, uint64_t
         step(R_run_site)
         ret = iotlb_translate(vrh, addr, len - total, &translated, vec, IOTLB_IOV_STRIDE,
                               VHOST_ACCESS_WO if write else VHOST_ACCESS_RO)
-        if ret == -ENOBUFS:
+        # 309bba39c945: more fragments than that were an error
+        if ret == -ENOBUFS and not quirk(QUIRK_A49):
             ret = IOTLB_IOV_STRIDE
         elif ret < 0:
             return ret
@@ -210,6 +211,33 @@ cdef int64_t vringh_iov_pull_iotlb(const Vringh* vrh, Kiov* iov, uint8_t* dst,
 cdef int64_t vringh_iov_push_iotlb(const Vringh* vrh, Kiov* iov, uint8_t* src,
                                    uint64_t n) noexcept nogil:
     return vringh_iov_xfer(vrh, iov, src, n, True)
+
+
+cdef inline uint64_t vringh_kiov_length(const Kiov* iov) noexcept nogil:
+    """Bytes that are left in it."""
+    cdef uint64_t length = 0
+    cdef uint32_t i
+    for i in range(iov.i, iov.used):
+        length += iov.iov[i].len
+    return length
+
+
+cdef void vringh_kiov_advance(Kiov* iov, uint64_t len) noexcept nogil:
+    """Leave len bytes behind, or all there are."""
+    cdef uint64_t part
+    cdef Kvec* p
+    while len and iov.i < iov.used:
+        p = &iov.iov[iov.i]
+        part = min(p.len, len)
+        iov.consumed += part
+        p.len -= part
+        p.base += part
+        if p.len == 0:
+            p.len = iov.consumed
+            p.base -= iov.consumed
+            iov.consumed = 0
+            iov.i += 1
+        len -= part
 
 
 # ---- chains ----

@@ -4,23 +4,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-import vfuzz
+from tests.documents import ROOT, Document
 
-ROOT = Path(__file__).resolve().parent.parent
-DOC = (ROOT / "docs/vdpa.md").read_text(encoding="utf-8")
+DOCUMENT = Document("vdpa")
+DOC, TARGET = DOCUMENT.text, DOCUMENT.target
 MODEL = ROOT / "vfuzz/targets/vdpa/model"
-TARGET = vfuzz.target("vdpa")
 #: How functions begin that have upstream's names.
 UPSTREAM = ("vhost_", "vdpasim_", "vp_vdpa_", "vringh_", "vduse_", "_compat_")
-
-
-def rows(pattern: str) -> dict[str, str]:
-    """First column to second column, of table rows whose first column matches `pattern`."""
-    found = re.findall(rf"^\| ({pattern}) \| ([^|]*) \|", DOC, flags=re.MULTILINE)
-    assert len({first for first, _ in found}) == len(found), "a row stands twice"
-    return dict(found)
 
 
 def functions() -> dict[str, set[str]]:
@@ -52,24 +43,15 @@ def test_ops_and_boot_options():
 
 
 def test_eras():
-    assert tuple(rows(r"`linux-[\d.]+`")) == tuple(f"`{era}`" for era in TARGET.eras)
+    assert tuple(DOCUMENT.rows(r"`linux-[\d.]+`")) == tuple(f"`{era}`" for era in TARGET.eras)
 
 
 def test_checks():
-    table = rows(r"V\d+")
-    assert list(table) == [f"V{number}" for number in range(1, 53)]
-    assert {ident for ident, state in table.items() if state == "in"} == {
-        check.id for check in TARGET.checks
-    }
+    DOCUMENT.checks_agree("V", 52)
 
 
 def test_quirks():
-    table = {ident: state for ident, state in rows(r"[AB]\d\d").items() if "quirk" in state}
-    ours = {quirk.id: quirk for quirk in TARGET.quirks if not quirk.canary}
-    assert set(table) == set(ours)
-    for ident, state in table.items():
-        named = tuple(re.findall(r"linux-[\d.]+\d", state))
-        assert (named or TARGET.eras) == ours[ident].eras, ident
+    DOCUMENT.quirks_agree(r"[AB]\d\d", r"linux-[\d.]+\d")
 
 
 def test_the_dialogue_is_clean():

@@ -14,6 +14,8 @@ line of C touches a Python object.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from unittest import mock
 
@@ -26,11 +28,21 @@ def annotate(
     directives: compiler directives of the build. Raises Cython's CompileError if a source does
     not compile.
     """
+    jobs = [(root.resolve(), module, out.resolve(), dict(directives)) for module in modules]
+    # each needs a core for seconds, and the largest for as long as all others
+    with ProcessPoolExecutor(mp_context=get_context("fork")) as pool:
+        return [page for pages in pool.map(_annotate_one, jobs) for page in pages]
+
+
+def _annotate_one(job: tuple[Path, Path, Path, dict[str, object]]) -> list[Path]:
+    """The pages of one module."""
     from Cython.Build import cythonize
     from Cython.Compiler import Annotate
     from setuptools import Extension
 
-    root, out = root.resolve(), out.resolve()
+    root, module, out, directives = job
+    name = ".".join(module.with_suffix("").parts)
+    folder = out / name
     pages: list[Path] = []
 
     def save_all(writer, source_filename, target_filename, coverage_xml=None):
@@ -48,16 +60,13 @@ def annotate(
             pages.append(page)
 
     with mock.patch.object(Annotate.AnnotationCCodeWriter, "save_annotation", save_all):
-        for module in modules:
-            name = ".".join(module.with_suffix("").parts)
-            folder = out / name
-            cythonize(
-                [Extension(name, [str(module)])],
-                annotate=True,
-                build_dir=str(out / "c"),
-                compiler_directives=dict(directives),
-                force=True,
-                include_path=["."],
-                quiet=True,
-            )
+        cythonize(
+            [Extension(name, [str(module)])],
+            annotate=True,
+            build_dir=str(out / "c"),
+            compiler_directives=directives,
+            force=True,
+            include_path=["."],
+            quiet=True,
+        )
     return pages

@@ -54,10 +54,11 @@ def _mutator_present() -> bool:
     return hasattr(ctypes.CDLL(None), "LLVMFuzzerCustomMutator")
 
 
-def prepare(target: api.Target, *, preloaded: bool) -> ModuleType:
+def prepare(target: api.Target, *, preloaded: bool, focus: str = "") -> ModuleType:
     """Load everything in its order and return the target's core, ready for `fuzz`.
 
     preloaded  what `libfuzzer_preloaded` said at the start of the process
+    focus      the part of the target that the mutator keeps to, "" for all of it
 
     Raises NotBuilt, and BlindRun for a target that was built without coverage.
     """
@@ -69,7 +70,7 @@ def prepare(target: api.Target, *, preloaded: bool) -> ModuleType:
             name="vfuzz.program.mutator",
         ) from error
     try:
-        mutator.install(target.schema)
+        mutator.install(target.schema.focused(focus) if focus else target.schema)
     except RuntimeError as error:
         raise BlindRun(str(error)) from error
     dl_flags = sys.getdlopenflags()

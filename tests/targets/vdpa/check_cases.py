@@ -218,47 +218,55 @@ PARTS = [
 # ---- the judge: what it says of a message --------------------------------------------------------
 
 
+def seen(kind: str | int, ret: int, *, asid: int = 0, length: int = 72, size: int | None = None,
+         pushes: int = 0) -> tuple:
+    """A message as judge_message sees it: a page, or no bytes where a batch begins or ends."""
+    if size is None:
+        size = 0 if str(kind).startswith("BATCH") else 4096
+    return kind, asid, length, size, pushes, ret
+
+
 def said(check: str, name: str, behind: str, fires: tuple, spares: tuple) -> Case:
-    """A message as judge_message takes it: type, address space, length, size, pushes, result."""
+    """What the judge says of a message."""
     return script(check, name, ("judge_message", *fires), spare=(0, "judge_message", *spares),
                   behind=behind)
 
 
 MESSAGES = [
-    said("V1", "an overlap is accepted", MAPPED, ("UPDATE", 0, 72, 4096, 1, ACCEPTED),
-         ("UPDATE", 0, 72, 4096, 0, EFAULT)),
+    said("V1", "an overlap is accepted", MAPPED, seen("UPDATE", ACCEPTED, pushes=1),
+         seen("UPDATE", EFAULT)),
     said("V11", "pages that are not there are accepted", READY,
-         ("UPDATE", 0, 72, 4096, 1, ACCEPTED), ("UPDATE", 0, 72, 4096, 0, EFAULT)),
+         seen("UPDATE", ACCEPTED, pushes=1), seen("UPDATE", EFAULT)),
     said("V11", "addresses that are nobody's are accepted", "boot(memory=none, use_va=1)\n" + OWNER,
-         ("UPDATE", 0, 72, 4096, 1, ACCEPTED), ("UPDATE", 0, 72, 4096, 0, EFAULT)),
+         seen("UPDATE", ACCEPTED, pushes=1), seen("UPDATE", EFAULT)),
     said("V12", "no page may be locked, one is", "boot(memlock=zero)\n" + OWNER,
-         ("UPDATE", 0, 72, 4096, 1, ACCEPTED), ("UPDATE", 0, 72, 4096, 0, EFAULT)),
-    said("V21", "a push in a batch", BATCH, ("INVALIDATE", 0, 72, 4096, 1, ACCEPTED),
-         ("INVALIDATE", 0, 72, 4096, 0, ACCEPTED)),
-    said("V21", "two pushes for one batch", BATCH, ("BATCH_END", 0, 72, 0, 2, ACCEPTED),
-         ("BATCH_END", 0, 72, 0, 1, ACCEPTED)),
-    said("V21", "no push for a batch", BATCH, ("BATCH_END", 0, 72, 0, 0, ACCEPTED),
-         ("BATCH_END", 0, 72, 0, 1, ACCEPTED)),
-    said("V22", "a removal that is not pushed", MAPPED, ("INVALIDATE", 0, 72, 4096, 0, ACCEPTED),
-         ("INVALIDATE", 0, 72, 4096, 1, ACCEPTED)),
-    said("V24", "another space than the batch's", BATCH, ("UPDATE", 1, 72, 4096, 0, ACCEPTED),
-         ("UPDATE", 1, 72, 4096, 0, EFAULT)),
-    said("V48", "71 of 72 bytes", READY, ("BATCH_BEGIN", 0, 72, 0, 0, 71),
-         ("BATCH_BEGIN", 0, 72, 0, 0, ACCEPTED)),
-    said("V48", "a handler's own errno", READY, ("INVALIDATE", 0, 72, 4096, 0, EINVAL),
-         ("INVALIDATE", 0, 72, 4096, 0, EFAULT)),
-    said("V48", "refused for nothing", READY, ("BATCH_BEGIN", 0, 72, 0, 0, EFAULT),
-         ("BATCH_BEGIN", 0, 72, 0, 0, ACCEPTED)),
-    said("V48", "39 bytes are a message", READY, ("BATCH_BEGIN", 0, 39, 0, 0, ACCEPTED),
-         ("BATCH_BEGIN", 0, 39, 0, 0, EINVAL)),
-    said("V48", "no bytes are mapped", READY, ("UPDATE", 0, 72, 0, 0, ACCEPTED),
-         ("UPDATE", 0, 72, 0, 0, EINVAL)),
-    said("V48", "nobody's message", NODE, ("BATCH_BEGIN", 0, 72, 0, 0, ACCEPTED),
-         ("BATCH_BEGIN", 0, 72, 0, 0, EFAULT)),
+         seen("UPDATE", ACCEPTED, pushes=1), seen("UPDATE", EFAULT)),
+    said("V21", "a push in a batch", BATCH, seen("INVALIDATE", ACCEPTED, pushes=1),
+         seen("INVALIDATE", ACCEPTED)),
+    said("V21", "two pushes for one batch", BATCH, seen("BATCH_END", ACCEPTED, pushes=2),
+         seen("BATCH_END", ACCEPTED, pushes=1)),
+    said("V21", "no push for a batch", BATCH, seen("BATCH_END", ACCEPTED),
+         seen("BATCH_END", ACCEPTED, pushes=1)),
+    said("V22", "a removal that is not pushed", MAPPED, seen("INVALIDATE", ACCEPTED),
+         seen("INVALIDATE", ACCEPTED, pushes=1)),
+    said("V24", "another space than the batch's", BATCH, seen("UPDATE", ACCEPTED, asid=1),
+         seen("UPDATE", EFAULT, asid=1)),
+    said("V48", "71 of 72 bytes", READY, seen("BATCH_BEGIN", 71),
+         seen("BATCH_BEGIN", ACCEPTED)),
+    said("V48", "a handler's own errno", READY, seen("INVALIDATE", EINVAL),
+         seen("INVALIDATE", EFAULT)),
+    said("V48", "refused for nothing", READY, seen("BATCH_BEGIN", EFAULT),
+         seen("BATCH_BEGIN", ACCEPTED)),
+    said("V48", "39 bytes are a message", READY, seen("BATCH_BEGIN", ACCEPTED, length=39),
+         seen("BATCH_BEGIN", EINVAL, length=39)),
+    said("V48", "no bytes are mapped", READY, seen("UPDATE", ACCEPTED, size=0),
+         seen("UPDATE", EINVAL, size=0)),
+    said("V48", "nobody's message", NODE, seen("BATCH_BEGIN", ACCEPTED),
+         seen("BATCH_BEGIN", EFAULT)),
     said("V48", "removal from a space that is not there", READY,
-         ("INVALIDATE", 0, 72, 4096, 1, ACCEPTED), ("INVALIDATE", 0, 72, 4096, 0, EFAULT)),
-    said("V48", "a message that no process sends", MAPPED, (4, 0, 72, 0, 0, ACCEPTED),
-         (4, 0, 72, 0, 0, EFAULT)),
+         seen("INVALIDATE", ACCEPTED, pushes=1), seen("INVALIDATE", EFAULT)),
+    said("V48", "a message that no process sends", MAPPED, seen(4, ACCEPTED, size=0),
+         seen(4, EFAULT, size=0)),
     script("V48", "a handler that returns 1", ("judge_handler", 1), spare=(0, "judge_handler", 0)),
     script("V17", "a push of another space", ("judge_push", 1, 0), spare=(0, "judge_push", 0, 0),
            behind=READY),

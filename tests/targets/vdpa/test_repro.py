@@ -347,3 +347,20 @@ def test_it_is_readable_text():
     assert all(len(line.expandtabs(8)) <= 100 for line in source.splitlines())
     assert "vfuzz repro --lang c" in source
     assert os.linesep * 3 not in source
+
+
+def test_a_disk_is_asked(tmp_path):
+    """Nobody answers here; the request is in memory as a driver of disks writes it."""
+    text = """
+        boot(device=blk)
+        blk(type=OUT, sector=7, page=20)
+        blk(type=GET_ID, len=20, page=22)
+        blk(shape=joined, page=23)
+        blk(page=64)
+    """
+    lines, _ = run(text, tmp_path)
+    assert returned(lines, "blk") == [0, 0, 0, -14]
+    assert told(lines, "blk")[0].startswith("status=0x5a")
+    source = TARGET.parse("boot(device=blk)\nbring_up(queues=RX)\nblk()").to_c()
+    assert "mgmtdev vdpasim_blk" in source
+    assert 'status=0' in source, "the model's disk answers"

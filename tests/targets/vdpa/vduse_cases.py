@@ -42,6 +42,14 @@ PROGRAMS = [
     program("V36", "a bounce page of which 512 bytes were written is copied",
             "boot(parent=vduse)\nmmap(npages=256)\nvduse_file(dev=1, what=ATTACH)\n"
             "bounce(len=512)\numem()\n", "len=512", "len=4096"),
+    program("V36", "coherent memory that a driver did not ask to be cleared",
+            DRIVER + "coherent(zero=0)\ncoherent(what=READ)\n", "zero=0", "zero=1"),
+    program("V36", "coherent memory that was not cleared, long ago",
+            DRIVER + "coherent(zero=0)\ncoherent(what=READ)\n", "zero=0", "zero=1", quirk="B12",
+            era=OLD),
+    program("V36", "byte 8 of coherent memory of which 8 were written",
+            DRIVER + "coherent(zero=0)\ncoherent(what=WRITE, len=8)\ncoherent(what=READ, off=8)\n",
+            "off=8", "off=7"),
     program("V36", "25 bytes of a configuration of 24", DRIVER + "driver_config(dev=1, len=25)\n",
             "len=25", "len=24", quirk="B11"),
     program("V36", "half of a position", "boot(parent=vduse, features=RING_PACKED)\n" + OWNER
@@ -64,6 +72,7 @@ PROGRAMS = [
             "efault=0", quirk="B15", era=OLD),
 ]
 
+SHARED = DRIVER + "coherent()\n"
 WAITING = BOOT + "vduse_request()\n"
 TAKEN = WAITING + "vduse_read()\n"
 
@@ -103,6 +112,33 @@ PARTS = [
     script("V10", "a daemon goes, its pages stay", ("judge_vduse_closed",), spare=(0, "next_op"),
            behind="boot(parent=vduse)\nmmap(npages=256)\nvduse_file(dev=1, what=ATTACH)\n"
            "bounce(len=4096)\numem()\n"),
+    script("V1", "coherent memory at an address that is in use", ("judge_coherent_alloc", 0, 0),
+           spare=(0, "judge_coherent_alloc", 1, 0), behind=SHARED),
+    script("V48", "coherent memory is refused for nothing", ("judge_coherent_alloc", 1, -12),
+           spare=(0, "judge_coherent_alloc", 0, -12), behind=SHARED),
+    script("V48", "what nobody allocated is freed", ("judge_coherent_free", 1, 0),
+           spare=(0, "judge_coherent_free", 1, NOENT), behind=SHARED),
+    script("V16", "the daemon reads coherent memory that is not there",
+           ("judge_coherent_read", 1, 1), spare=(0, "judge_coherent_read", 1, FAULT),
+           behind=SHARED),
+    script("V29", "the daemon cannot read coherent memory", ("judge_coherent_read", 0, FAULT),
+           spare=(0, "judge_coherent_read", 0, 1), behind=SHARED),
+    script("V16", "the daemon reads freed memory through a mapping that stayed",
+           ("peek", "coherent.obj", 0), ("kfree", Ref(0)), ("coherent_page",),
+           spare=(1, "check_obj", Ref(0)), behind=SHARED),
+    script("V16", "coherent memory is freed twice", ("peek", "coherent.obj", 0),
+           ("kfree", Ref(0)), ("kfree", Ref(0)), spare=(1, "check_obj", Ref(0)), behind=SHARED),
+    script("V29", "coherent memory without a mapping is freed", ("domain_free",),
+           ("domain_free",), spare=(0, "next_op"), behind=SHARED),
+    script("V22", "the domain maps other memory than the driver has", ("domain_map", 1 << 20),
+           ("poke", "map.last", (1 << 20) + 4094, Ref(0)), AFTER,
+           spare=(1, "poke", "map.last", (1 << 20) + 4095, Ref(0)), behind=SHARED),
+    script("V13", "a reference to the domain's file is lost", ("poke", "domain.own_refs", 0),
+           AFTER, spare=(0, "poke", "domain.own_refs", 1), behind=SHARED),
+    script("V46", "coherent memory outlives its mapping", ("kmalloc", 3), AFTER,
+           spare=(0, "next_op"), behind=DRIVER),
+    script("V18", "the domain of a device that is gone maps memory", ("judge_domain_released",),
+           spare=(0, "next_op"), behind=SHARED),
     script("V13", "the domain has a reference too many", ("poke", "domain.refs", 2, 0), AFTER,
            spare=(0, "poke", "domain.refs", 1, 0), behind=MAPPED),
 ]

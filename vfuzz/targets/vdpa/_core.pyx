@@ -347,7 +347,9 @@ cdef int op_node(const vf_op* op) noexcept nogil:
 cdef int op_vduse_ioctl(VduseDev* dev, const vf_op* op) noexcept nogil:
     """An ioctl of the daemon, judged."""
     cdef uint32_t what = op.arg[VDUSE_IOCTL_WHAT], index = op.arg[VDUSE_IOCTL_INDEX]
-    cdef uint64_t start = iova_of(op.arg[VDUSE_IOCTL_PAGE], op.arg[VDUSE_IOCTL_OFF], UPDATE_AT_LOW)
+    cdef uint32_t page = op.arg[VDUSE_IOCTL_PAGE] + (
+        dev.bounce_pages if op.arg[VDUSE_IOCTL_BEHIND] else 0)
+    cdef uint64_t start = iova_of(page, op.arg[VDUSE_IOCTL_OFF], UPDATE_AT_LOW)
     cdef uint64_t last = start + op.arg[VDUSE_IOCTL_LEN] - 1
     # entries without an address space are of API 0
     cdef uint32_t asid = op.arg[VDUSE_IOCTL_ASID] if vdpa.nas > 1 else 0
@@ -365,7 +367,8 @@ cdef int op_vduse_ioctl(VduseDev* dev, const vf_op* op) noexcept nogil:
         r = vduse_iotlb_get_info(dev, asid, start, last, &entry)
         judge_vduse_get_fd(dev, asid, start, last, &entry, r)
         if r == 0:
-            obs(b"capability", dev.bounce_map)
+            # VDUSE_IOVA_CAP_UMEM
+            obs(b"capability", dev.bounce_map and entry.start == 0)
     elif what == VDUSE_IOCTL_WHAT_GET_FEATURES:
         r = -EPERM if dev.broken else 0
         judge_vduse_ioctl(dev, True, r)
@@ -455,6 +458,29 @@ cdef int op_bounce(VduseDev* dev, const vf_op* op) noexcept nogil:
     return r
 
 
+cdef int op_coherent(VduseDev* dev, const vf_op* op) noexcept nogil:
+    """A driver of the kernel allocates memory that it shares with the daemon, which reads it."""
+    cdef int page = <int>op.arg[COHERENT_PAGE], r
+    cdef uint32_t what = op.arg[COHERENT_WHAT], off = op.arg[COHERENT_OFF]
+    if what == COHERENT_WHAT_READ:
+        if not dev.connected:
+            return -EBADF
+        r = vduse_domain_get_coherent_page(dev, page, off)
+        judge_coherent_read(page, off, r)
+        return r
+    if dev.vdev == 0:
+        return -ENODEV
+    if what == COHERENT_WHAT_WRITE:
+        return driver_writes(page, off, op.arg[COHERENT_LEN])
+    if what == COHERENT_WHAT_FREE:
+        r = vduse_dev_free_coherent(dev, page)
+        judge_coherent_free(page, r)
+        return r
+    r = vduse_dev_alloc_coherent(dev, page, op.arg[COHERENT_LEN], op.arg[COHERENT_ZERO] != 0)
+    judge_coherent_alloc(dev, page, op.arg[COHERENT_LEN], r)
+    return r
+
+
 cdef int op_umem(VduseDev* dev, const vf_op* op) noexcept nogil:
     """The daemon gives its memory for the bounce pages, or takes it back."""
     cdef uint64_t iova = <uint64_t>op.arg[UMEM_PAGE] << PAGE_SHIFT
@@ -500,6 +526,8 @@ cdef int op_vduse(const vf_op* op) noexcept nogil:
         return op_bounce(&V_devs[1], op)
     if op.kind == OP_UMEM:
         return op_umem(&V_devs[1], op)
+    if op.kind == OP_COHERENT:
+        return op_coherent(&V_devs[1], op)
     dev = &V_devs[op.arg[0]]
     if op.kind == OP_VDUSE_READ:
         if not dev.connected:
@@ -554,6 +582,19 @@ cdef inline void obs_memory() noexcept nogil:
     obs(b"pins", mm.pins)
 
 
+cdef inline void event_node() noexcept nogil:
+    """Feedback of who signals whom: does the device run, which callbacks are on their way, and was
+    their eventfd replaced meanwhile?"""
+    cdef uint32_t state = (ops_get_status() & VIRTIO_CONFIG_S_DRIVER_OK) != 0
+    state = state * 2 + (v.config_ctx != 0)
+    state = state * 2 + C_config.running
+    state = state * 2 + C_config.running * (C_config.ctx != v.config_ctx)
+    state = state * 2 + (v_vqs[0].call_ctx != 0)
+    state = state * 2 + C_vqs[0].running
+    state = state * 2 + C_vqs[0].running * (C_vqs[0].ctx != v_vqs[0].call_ctx)
+    event(0xC000 + state * 4 + <uint32_t>vdpa.parent)
+
+
 cdef void target_op(const vf_op* op) noexcept nogil:
     cdef int r
     judge_begin_op()
@@ -584,6 +625,11 @@ cdef void target_op(const vf_op* op) noexcept nogil:
               + min(<uint32_t>V_devs[0].n_send, 3) * 4 + min(<uint32_t>V_devs[0].n_recv, 3))
     else:
         r = op_node(op)
+        if op.kind < OP_UPDATE:
+            event_node()
+    if unlikely(W.faults_fired):
+        # how far the call came
+        event(0x10000 + <uint32_t>op.kind * 16 + min(<uint32_t>W.fault_seen, <uint32_t>15))
     obs(b"ret", r)
     obs_memory()
 

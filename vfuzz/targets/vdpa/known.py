@@ -36,6 +36,8 @@ KNOWN: tuple[Known, ...] = (
             "a VDUSE device is destroyed between its look-up and its use"),
     *_known(_7_0, "V36@judge_bounce:leak", "vduse-bounce-uninit",
             "the daemon reads bytes of bounce pages that nobody wrote"),
+    *_known(_7_0, "V36@judge_coherent_read:leak", "vduse-bounce-uninit",
+            "the daemon reads bytes of coherent memory that nobody wrote"),
     *_known(_7_0, "V36@judge_umem_copy:leak", "vduse-bounce-uninit",
             "bytes of bounce pages that nobody wrote are copied to the daemon's memory"),
     *_known(_ALL, "V30@perm_to_iommu_flags:warn", "vdpa-perm-warn",

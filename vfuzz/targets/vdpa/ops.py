@@ -7,7 +7,7 @@ UAREA_PAGES pages of user memory; `upage` counts in it. The guest believes in id
 address g is byte g of that area, and the default of an UPDATE maps it so.
 """
 
-from vfuzz.program.schema import Arg, Op, Schema
+from vfuzz.program.schema import Arg, Focus, Op, Schema
 
 PARENTS = ("sim", "sim_dma", "iommu", "vduse")
 ENTRIES = ("many", "eight", "three", "two", "one", "zero")
@@ -417,6 +417,7 @@ VDUSE_OPS = (
         Arg("len", "int", 0, 65535, default=4096, role="length",
             interesting=(0, 1, 8, 23, 24, 25, 4096), doc="bytes; VQ_SETUP: maximal size"),
         Arg("asid", "int", 0, 8, role="index"),
+        Arg("behind", "bool", doc="page counts from the first behind the bounce pages"),
     ), "an ioctl of the daemon", weight=6),
     Op("vduse_file", (
         _dev(),
@@ -445,8 +446,44 @@ VDUSE_OPS = (
             interesting=(0, 255, 256, 257, 16384)),
         Arg("page", "int", 0, 4095, role="index", doc="IOVA in pages"),
     ), "the daemon gives its memory for the bounce pages of device 1, or takes it back", weight=2),
+    Op("coherent", (
+        Arg("what", "enum", names=("ALLOC", "FREE", "READ", "WRITE")),
+        Arg("page", "int", 0, 7, role="index", doc="behind the bounce pages"),
+        _off(),
+        Arg("len", "int", 1, 32768, default=4096, role="length",
+            interesting=(1, 512, 4095, 4096, 4097, 8192, 32768), doc="bytes, of ALLOC and WRITE"),
+        Arg("zero", "bool", default=1, doc="ALLOC: the driver asks for cleared memory"),
+    ), "the driver of device 1 allocates memory that the daemon can map, frees what begins at the "
+       "page, or writes to it; or the daemon reads a byte of it", weight=3),
 )
 
 OPS = (*MEMORY_OPS, *NODE_OPS, *IOTLB_OPS, *RING_OPS, *VDUSE_OPS)
 
-SCHEMA = Schema(target="vdpa", boot=BOOT, ops=OPS, record_size=24)
+_SIMULATORS = ("sim", "sim_dma", "iommu")
+
+
+def _names(*groups: tuple[Op, ...]) -> tuple[str, ...]:
+    return tuple(op.name for group in groups for op in group)
+
+
+FOCUSES = (
+    Focus("iotlb",
+          ops=(*_names(MEMORY_OPS, IOTLB_OPS), "open", "close", "set_owner",
+               "set_backend_features", "set_group_asid", "bring_up"),
+          boot={"parent": _SIMULATORS},
+          doc="IOTLB messages: mappings, pins, batches, address spaces, and the process' memory"),
+    Focus("ring",
+          ops=(*_names(RING_OPS), "update", "invalidate", "set_status", "vring_base",
+               "get_vring_base", "vring_enable", "suspend", "resume", "open"),
+          boot={"parent": _SIMULATORS},
+          doc="rings over an IOTLB, the simulator's network device and disk"),
+    Focus("vduse",
+          ops=(*_names(MEMORY_OPS, NODE_OPS, VDUSE_OPS), "update", "invalidate", "bring_up"),
+          boot={"parent": ("vduse",)},
+          doc="a device that is a process: its messages, files, queues and bounce pages"),
+    Focus("node",
+          ops=(*_names(NODE_OPS), "update", "bring_up", "kick", "work"),
+          doc="ioctls of the device node, eventfds, doorbells, the device's removal"),
+)
+
+SCHEMA = Schema(target="vdpa", boot=BOOT, ops=OPS, record_size=24, focuses=FOCUSES)

@@ -114,6 +114,7 @@ cdef struct JudgeVduse:
     JudgeRequest requests[VDUSE_MSGS]   # in the order in which they were sent
 
 cdef JudgeVduse J_vduse[VDUSE_DEVS]
+cdef Seg J_coherent[VDUSE_COHERENT_PAGES]   # what the driver of device 1 has, last is 0: nothing
 cdef uint32_t J_group_as[GROUPS_MAX]
 
 
@@ -303,13 +304,16 @@ cdef void judge_vduse_get_fd(const VduseDev* dev, uint32_t asid, uint64_t start,
             if meets(&J_as[asid].dev[i], start, last) and (
                     first == NULL or J_as[asid].dev[i].start < first.start):
                 first = &J_as[asid].dev[i]
-    if dev != &V_devs[0]:
+    if dev != &V_devs[0] and asid == 0 and start <= last:
         # one mapping of all bounce pages, from the first of them on
         memset(&bounce, 0, sizeof(bounce))
         bounce.last = (<uint64_t>dev.bounce_pages << PAGE_SHIFT) - 1
         bounce.perm = VHOST_ACCESS_RW
-        first = &bounce if (books_of(dev).bounces and asid == 0 and start <= last
-                            and start <= bounce.last) else NULL
+        if books_of(dev).bounces and meets(&bounce, start, last):
+            first = &bounce
+        for i in range(VDUSE_COHERENT_PAGES):
+            if first == NULL and J_coherent[i].last and meets(&J_coherent[i], start, last):
+                first = &J_coherent[i]
     judge_vduse_ioctl(dev, first != NULL, ret)
     if unlikely(ret == 0 and (entry.start != first.start or entry.last != first.last
                               or entry.file != first.file or entry.offset != first.offset
@@ -341,6 +345,105 @@ cdef inline void judge_bounce_map(const VduseDev* dev, int ret) noexcept nogil:
         books_of(dev).bounces = True
     elif W.faults_fired:
         books_of(dev).bounces = dev.bounce_map
+
+
+# ---- VDUSE: memory that a driver and the daemon share ----
+
+cdef uint64_t coherent_first(const VduseDev* dev) noexcept nogil:
+    """The address of its first page."""
+    return <uint64_t>dev.bounce_pages << PAGE_SHIFT
+
+
+cdef void judge_coherent_alloc(const VduseDev* dev, int page, uint32_t size,
+                               int ret) noexcept nogil:
+    """V48: it fails for want of memory, of a mapping, or of an address. V1: no address twice."""
+    cdef uint64_t start = coherent_first(dev) + (<uint64_t>page << PAGE_SHIFT)
+    cdef uint64_t end = (start + size + PAGE_MASK_LOW) & ~<uint64_t>PAGE_MASK_LOW
+    cdef bint room = end <= coherent_first(dev) + (VDUSE_COHERENT_PAGES << PAGE_SHIFT)
+    cdef uint32_t n = books_of(dev).bounces
+    cdef int i
+    for i in range(VDUSE_COHERENT_PAGES):
+        n += J_coherent[i].last != 0
+        # addresses are given by pages, and a mapping may end within one
+        if J_coherent[i].last and meets(&J_coherent[i], start, end - 1):
+            room = False
+    if ret == 0:
+        if unlikely(not room):
+            violation(CHECK_V1, b"judge_coherent_alloc:address", b"coherent memory", page,
+                      b"%lld bytes at page %lld get addresses that are in use", size, page, 0)
+        J_coherent[page].start = start
+        J_coherent[page].last = start + size - 1
+        J_coherent[page].perm = VHOST_ACCESS_RW
+        J_coherent[page].offset = start
+    elif unlikely(room and n < J.device_limit and not W.faults_fired):
+        violation(CHECK_V48, b"judge_coherent_alloc:refused", b"coherent memory", page,
+                  b"%lld bytes at page %lld are refused with %lld", size, page, -ret)
+
+
+cdef void judge_coherent_free(int page, int ret) noexcept nogil:
+    """V48: what was allocated can be freed, once."""
+    if unlikely((ret == 0) != (J_coherent[page].last != 0)):
+        violation(CHECK_V48, b"judge_coherent_free:errno", b"coherent memory", page,
+                  b"freeing what begins at page %lld returns %lld", page, ret, 0)
+    J_coherent[page].last = 0
+
+
+cdef inline void judge_coherent_detached() noexcept nogil:
+    """The driver freed all."""
+    memset(J_coherent, 0, sizeof(J_coherent))
+
+
+cdef void judge_coherent_read(int page, uint32_t off, int known) noexcept nogil:
+    """V16: the daemon reaches what is allocated, and nothing else. V36: and was written."""
+    cdef uint64_t at = coherent_first(&V_devs[1]) + (<uint64_t>page << PAGE_SHIFT)
+    cdef bint there = False
+    cdef int i
+    for i in range(VDUSE_COHERENT_PAGES):
+        if J_coherent[i].last and meets(&J_coherent[i], at, at + PAGE_MASK_LOW):
+            there = True
+    if unlikely(known >= 0 and not there):
+        violation(CHECK_V16, b"judge_coherent_read:freed", b"coherent memory", page,
+                  b"the daemon reads byte %lld of page %lld, which was freed", off, page, 0)
+    if unlikely(known < 0 and there):
+        violation(CHECK_V29, b"judge_coherent_read:lost", b"coherent memory", page,
+                  b"the daemon cannot read page %lld, which is allocated", page, 0, 0)
+    if unlikely(known == 0):
+        violation(CHECK_V36, b"judge_coherent_read:leak", b"coherent memory", page,
+                  b"the daemon reads byte %lld of page %lld, which nobody wrote", off, page, 0)
+
+
+cdef void judge_domain() noexcept nogil:
+    """What device 1's domain maps is what its driver has. V22: all of it and nothing else; V13: a
+    reference to the domain's file for each; V46: memory for each, and no other."""
+    cdef uint64_t sum = 0
+    cdef int i, n = 0
+    for i in range(VDUSE_COHERENT_PAGES):
+        if J_coherent[i].last:
+            n += 1
+            sum += J_coherent[i].start * 3 + J_coherent[i].last
+    if unlikely(O.live[O_COHERENT] != n):
+        violation(CHECK_V46, b"judge_domain:memory", b"coherent memory", n,
+                  b"there are %lld areas of coherent memory, and the driver has %lld",
+                  O.live[O_COHERENT], n, 0)
+    if J_vduse[1].bounces:
+        n += 1
+        sum += coherent_first(&V_devs[1]) - 1
+    if unlikely(M.refs[MAP_FILE_OWN][0] != n):
+        violation(CHECK_V13, b"judge_domain:references", b"VDUSE device", 1,
+                  b"the domain's file has %lld references of its own, for %lld mappings",
+                  M.refs[MAP_FILE_OWN][0], n, 0)
+    for i in range(V_domain.n):
+        sum -= I_maps[V_domain.tree[i]].start * 3 + I_maps[V_domain.tree[i]].last
+    if unlikely(sum != 0 or V_domain.n != n):
+        violation(CHECK_V22, b"judge_domain:mappings", b"VDUSE device", 1,
+                  b"the domain has %lld mappings, and must have %lld", V_domain.n, n, 0)
+
+
+cdef void judge_domain_released() noexcept nogil:
+    """V18: with the device its domain is gone, which its own mappings would keep."""
+    if unlikely(V_domain.n != 0):
+        violation(CHECK_V18, b"judge_domain_released:mappings", b"VDUSE device", 1,
+                  b"the domain of a device that is gone has %lld mappings", V_domain.n, 0, 0)
 
 
 cdef inline void judge_bounce_reset(const VduseDev* dev) noexcept nogil:
@@ -430,6 +533,7 @@ cdef void judge_driver_config(const uint8_t* known, uint32_t length) noexcept no
 
 cdef void judge_vduse_boot() noexcept nogil:
     memset(J_vduse, 0, sizeof(J_vduse))
+    judge_coherent_detached()
     memset(J_group_as, 0, sizeof(J_group_as))
 
 
@@ -459,6 +563,7 @@ cdef void judge_vduse() noexcept nogil:
     if unlikely(n != mapped):
         violation(CHECK_V13, b"judge_vduse:references", b"VDUSE device", 0,
                   b"the device has %lld references to files, and %lld mappings", n, mapped, 0)
+    judge_domain()
     for i in range(<int>vdpa.ngroups):
         if unlikely(V_devs[0].group_as[i] != J_group_as[i]):
             violation(CHECK_V26, b"judge_vduse:binding", b"group", i,

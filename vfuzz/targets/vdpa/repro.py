@@ -84,7 +84,6 @@ _INSIDE = "it is a moment inside of the kernel, at which no system call can stop
 CANNOT = {
     "irq_begin": f"the device calls back when it likes; {_INSIDE}",
     "irq_end": f"the device calls back when it likes; {_INSIDE}",
-    "blk": "requests of a disk are not written by such a program yet",
     **repro_vduse.CANNOT,
 }
 
@@ -113,13 +112,14 @@ _FD_NUMBERS = {"none": "-1", "closed": "CLOSED", "not_eventfd": "NOT_EVENTFD"}
 _RANGES = {"all": (0, U64), "window": (0x1000, 0xFFFF), "no_zero": (0x1000, U64)}
 _MEMLOCK = {"plenty": 65536, "few": 16, "medium": 600, "zero": 0}
 _ENTRIES = {"many": 2048, "eight": 8, "three": 3, "two": 2, "one": 1, "zero": 0}
+_DISK_TYPES = (0, 1, 4, 8, 11, 13, 99)
 _PATTERNS = ("CONTIGUOUS", "SCATTERED", "PAIRS", "REVERSED")
 _MACS = {"zero": 0, "plain": 0x525401020304, "short": 0x020000000001}
 _MAC_NAMES = next(arg.names for arg in BOOT if arg.name == "mac")
 #: Observables that the C tells by the same names.
 _TOLD = frozenset((
     "value", "last", "num", "idx", "id", "len", "ack", "capability", "features", "desc", "driver",
-    "device", "ready",
+    "device", "ready", "status", "data",
 ))  # fmt: skip
 _ARGS = {op.name: op.args for op in SCHEMA.ops}
 _RING_NAMES = frozenset(op.name for op in RING_OPS)
@@ -756,6 +756,10 @@ def words(
     if name in ("set_features", "bring_up"):
         bits = [*FEATURES, "UNKNOWN"]
         found["virtio"] = _features(args["bits"], bits)
+    if name == "bring_up" and has_rings(boot) and boot["device"]:
+        found["virtio"] &= ~_features((1 << 5) - 1)  # a driver of disks asks for nothing of nets
+    if name == "blk":
+        found["disk_type"] = _DISK_TYPES[args["type"]]
     if name in ("vring_fd", "config_call"):
         said = FDS[args["fd"]]
         found["fd"] = _FD_NUMBERS.get(said, f"EVENTFD + {said[1:]}")
@@ -834,7 +838,7 @@ def _set_up(boot: Mapping[str, int]) -> list[str]:
             *(line.format("vfuzz0") for line in bind),
         ]
         if said["device"] != "net":
-            lines.append("# bring_up is for network devices: on a disk its results will differ")
+            lines.append("# a disk of vdpa_sim has one group and one address space")
         elif (boot["ngroups"], boot["nas"]) != (2, 2):
             lines.append(
                 f"# {boot['ngroups']} groups and {boot['nas']} address spaces: vdpa_sim has 2 and"
@@ -938,7 +942,8 @@ def _constants(boot: Mapping[str, int], era: str | None) -> str:
     files_only = parent == "vduse" or (boot["use_va"] and has_rings(boot) and era != "linux-6.1")
     features = _features(boot["features"] or (1 << len(FEATURES)) - 1)
     features |= 1 << _FEATURE_BITS["ACCESS_PLATFORM"]
-    mgmtdev = "vduse" if parent == "vduse" else "vdpasim_net"
+    mgmtdev = "vdpasim_blk" if boot["device"] else "vdpasim_net"
+    mgmtdev = "vduse" if parent == "vduse" else mgmtdev
     return "\n\n".join((
         f'static const char *const parent_device = "{mgmtdev}";',
         f"static const int maps_files_only = {int(files_only)};",

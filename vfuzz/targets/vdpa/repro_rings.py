@@ -28,6 +28,8 @@ CALLS = {
     "kick": "kick_queue({queue})",
     "work": "{work}",
     "used": "look_at_used({queue})",
+    "blk": "disk_request({op}, {disk_type}, {sector}, {len}, {page}, {off}, {num}, {flags}, "
+           "{shape}, " + _HOW + ")",
 }
 
 #: Calls from which the guest learns.
@@ -400,6 +402,68 @@ static long look_at_used(uint32_t q)
 		return ret;
 	tell("id", entry[0]);
 	tell("len", entry[1]);
+	return ret;
+}
+
+/*
+ * A request of a disk, with header, data and status behind each other. Its shape: plain (0), header
+ * and data are one descriptor, or data and status (1), half of the data not mapped (2), a short
+ * header (3), none (4), a sector also where it means nothing (5), a long range (6), no status (7),
+ * an empty one (8), one that is not mapped (9), one that comes first (10).
+ */
+static long disk_request(int op, uint32_t type, uint64_t sector, uint32_t len, uint64_t page,
+			 uint32_t off, uint32_t num, uint32_t flags, int shape, uint32_t pieces,
+			 int indirect, int what)
+{
+	static uint8_t raw[16 + 65536];
+	uint64_t at = page * PAGE + off, data = at + 16, nowhere = AREA_PAGES * PAGE, told;
+	uint64_t in_header = type < 2 || shape == 5 ? sector : 0;
+	int reads = type == 0 || type == 8, flag = reads ? 2 : 0;
+	uint32_t n = type == 4 ? 0 : len, i;
+	struct chain p = { 0 };
+	uint8_t status = 0x5a; /* nobody answered yet */
+	long ret;
+	memset(raw, 0, 32);
+	memcpy(raw, &type, 4);
+	memcpy(raw + 8, &in_header, 8);
+	for (i = 0; i < n; i++)
+		raw[16 + i] = (uint8_t)(op * 16 + i + (i >> 8));
+	if (type == 11 || type == 13) {
+		memcpy(raw + 16, &sector, 8);
+		memcpy(raw + 24, &num, 4);
+		memcpy(raw + 28, &flags, 4);
+		n = 16 + (shape == 6);
+	}
+	ret = guest_access(at, reads ? 16 : 16 + n, raw, 1);
+	if (ret == 0)
+		ret = guest_access(data + n, 1, &status, 1);
+	if (ret)
+		return ret;
+	if (shape == 10)
+		cut_pieces(&p, data + n, 1, 1, 2);
+	if (shape == 1 && reads) {
+		cut_pieces(&p, at, 16, 1, 0);
+		cut_pieces(&p, data, n + 1, pieces, 2);
+	} else if (shape == 1) {
+		cut_pieces(&p, at, 16 + n, pieces, 0);
+		cut_pieces(&p, data + n, 1, 1, 2);
+	} else if (shape != 4) {
+		cut_pieces(&p, at, shape == 3 ? 15 : 16, 1, 0);
+	}
+	if (shape == 2) {
+		cut_pieces(&p, data, n / 2, pieces, flag);
+		cut_pieces(&p, nowhere, n - n / 2, 1, flag);
+	} else if (n && shape != 1 && shape != 3) {
+		cut_pieces(&p, data, n, pieces, flag);
+	}
+	if (shape != 1 && shape != 7 && shape != 10)
+		cut_pieces(&p, shape == 9 ? nowhere : data + n, shape != 8, 1, 2);
+	ret = and_then(what, 0, offer_chain(0, &p, indirect));
+	if (ret || guest_access(data + n, 1, &status, 0))
+		return ret;
+	tell("status", status);
+	if (reads && n >= 8 && guest_access(data, 8, &told, 0) == 0)
+		tell("data", (long long)told);
 	return ret;
 }
 

@@ -33,6 +33,7 @@ CANNOT = {
     "vduse_request": _BESIDE,
     "vduse_leave": _BESIDE,
     "driver_config": "it is a driver of the kernel that reads, where it likes",
+    "coherent": "it is a driver of the kernel that allocates, where it likes",
 }
 
 #: (op, name of its enum argument `what`): why a process cannot do this one.

@@ -61,6 +61,46 @@ cdef int64_t rig_judge_umem_dereg_call(const int64_t* a) noexcept nogil:
     return 0
 
 
+cdef int64_t rig_domain_map(const int64_t* a) noexcept nogil:
+    lock(L_IOMMU, X_SITE)
+    return rig_unlocked(vhost_iotlb_itree_first(&V_domain, <uint64_t>a[0], <uint64_t>a[0]))
+
+
+cdef int64_t rig_unlocked(int64_t result) noexcept nogil:
+    unlock(L_IOMMU, X_SITE)
+    return result
+
+
+cdef int64_t rig_domain_free(const int64_t* a) noexcept nogil:
+    """vduse_domain_free_coherent() of the first page, without its memory."""
+    vduse_domain_free_coherent(&V_devs[1], 0, PAGE_SIZE)
+    return V_domain.n
+
+
+cdef int64_t rig_coherent_page(const int64_t* a) noexcept nogil:
+    return vduse_domain_get_coherent_page(&V_devs[1], 0, 0)
+
+
+cdef int64_t rig_judge_coherent_alloc(const int64_t* a) noexcept nogil:
+    judge_coherent_alloc(&V_devs[1], <int>a[0], PAGE_SIZE, <int>a[1])
+    return 0
+
+
+cdef int64_t rig_judge_coherent_free(const int64_t* a) noexcept nogil:
+    judge_coherent_free(<int>a[0], <int>a[1])
+    return 0
+
+
+cdef int64_t rig_judge_coherent_read(const int64_t* a) noexcept nogil:
+    judge_coherent_read(<int>a[0], 0, <int>a[1])
+    return 0
+
+
+cdef int64_t rig_judge_domain_released(const int64_t* a) noexcept nogil:
+    judge_domain_released()
+    return 0
+
+
 cdef int64_t rig_judge_vduse_closed(const int64_t* a) noexcept nogil:
     judge_vduse_closed(&V_devs[1])
     return 0
@@ -78,6 +118,16 @@ cdef void _rig_add_vduse():
     _rig_add("judge_vduse_read request ret", rig_judge_vduse_read)
     _rig_add("judge_vduse_reply request result ret", rig_judge_vduse_reply)
     _rig_add("judge_vduse_ioctl good ret", rig_judge_vduse_ioctl)
+    _rig_add("domain_map addr -> map", rig_domain_map)
+    _rig_add("domain_free -> mappings left", rig_domain_free)
+    _rig_add("coherent_page -> was it written or -errno", rig_coherent_page)
+    _rig_add("judge_coherent_alloc page ret", rig_judge_coherent_alloc)
+    _rig_add("judge_coherent_free page ret", rig_judge_coherent_free)
+    _rig_add("judge_coherent_read page known", rig_judge_coherent_read)
+    _rig_add("judge_domain_released", rig_judge_domain_released)
+    _rig_field("domain.own_refs", &M.refs[MAP_FILE_OWN][0], sizeof(int))
+    _rig_field("coherent.obj", &V_coherent[0].obj, sizeof(int), VDUSE_COHERENT_PAGES,
+               sizeof(VduseCoherent))
     _rig_field("msg.live", &V_devs[0].msgs[0].live, 1, VDUSE_MSGS, sizeof(VduseMsg))
     _rig_field("vduse.n_send", &V_devs[0].n_send, sizeof(int))
     _rig_field("domain.refs", &M.refs[MAP_FILE_DOMAIN][0], sizeof(int), FILES, sizeof(int))

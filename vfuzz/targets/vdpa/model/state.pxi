@@ -15,12 +15,14 @@ cdef extern from *:
     #define KERNEL_BASE ((uint64_t)0xffff888000000000)
     #define DOORBELL_PFN ((uint64_t)0xfe000)        /* of the device's registers, not memory */
     #define PFN_BASE ((uint64_t)0x100000)           /* pfn of frame 0: 4 GiB */
+    #define COHERENT_PFN ((uint64_t)0x200000)       /* of the kernel's memory that daemons map */
     """
     uint64_t U64_MAX
     uint64_t UAREA_BASE
     uint64_t KERNEL_BASE
     uint64_t DOORBELL_PFN
     uint64_t PFN_BASE
+    uint64_t COHERENT_PFN
 
 cdef enum:
     PAGE_SHIFT = 12
@@ -123,6 +125,8 @@ cdef enum:
     # whose mapping a struct vdpa_map_file belongs to
     MAP_FILE_VHOST = 0
     MAP_FILE_DOMAIN = 1         # of VDUSE
+    MAP_FILE_OWN = 2            # of VDUSE too, and the file is the domain's own
+    MAP_FILE_OWNERS = 3
 
     # VDUSE: types of request, results, and what our arenas hold
     VDUSE_GET_VQ_STATE = 0
@@ -137,6 +141,7 @@ cdef enum:
     VDUSE_CONFIG_SIZE = 24      # that the daemon gives its devices
     VDUSE_NUM_MAX = 256         # of their rings
     VDUSE_BOUNCE_MAPS = 8       # pages that a program bounces
+    VDUSE_COHERENT_PAGES = 8    # behind the bounce pages, that a program can name
     VDUSE_BOUNCE_PAGES = 16_384     # VDUSE_BOUNCE_SIZE
     VDUSE_MIN_BOUNCE_PAGES = 256    # VDUSE_MIN_BOUNCE_SIZE
     GROUPS_MAX = 4
@@ -161,7 +166,8 @@ cdef enum:
     O_CALL = 0                  # gone when the call returns
     O_OPEN = 1                  # gone after the last close
     O_DEVICE = 2                # gone when the device is
-    N_LIFETIMES = 3
+    O_COHERENT = 3              # gone when a driver of the kernel frees it
+    N_LIFETIMES = 4
 
 cdef struct Obj:                # something that kmalloc() gave
     const char* kind
@@ -185,7 +191,7 @@ cdef struct MapFile:            # struct vdpa_map_file
 cdef struct MapFiles:
     int n                       # used so far; record 0 is NULL
     int32_t free                # chain of freed ones
-    int refs[2][FILES]          # by owner: references to each file
+    int refs[MAP_FILE_OWNERS][FILES]    # by owner: references to each file
 
 cdef struct Map:                # struct vhost_iotlb_map
     uint64_t start
@@ -346,6 +352,10 @@ cdef struct VduseBounce:        # struct vduse_bounce_map of one page
     uint8_t page                # bounce_page is there
     uint8_t known[512]          # bits: bytes of it that somebody wrote
 
+cdef struct VduseCoherent:      # what dma_alloc_coherent() gave a driver, at its first page
+    int obj                     # the memory: object, 0 there is none
+    uint32_t size               # bytes that were asked for
+
 cdef struct VduseDev:           # struct vduse_dev
     int obj                     # itself: an object, 0 there is none
     int vdev                    # the vdpa device: object
@@ -466,6 +476,9 @@ cdef VdpaSim vdpasim
 cdef VduseDev V_devs[VDUSE_DEVS]
 cdef int V_daemon               # DAEMON_MODE_*
 cdef int32_t V_umem_pages[UAREA_PAGES]  # of device 1: only a driver of the kernel bounces
+cdef VduseCoherent V_coherent[VDUSE_COHERENT_PAGES]     # of device 1, by page
+cdef uint8_t V_coherent_known[VDUSE_COHERENT_PAGES][512]    # bits: bytes that somebody wrote
+cdef Iotlb V_domain             # of device 1: what its driver maps, see vdpasim_iommu
 cdef Iotlb vdpasim_iommu[NAS_MAX]   # VDUSE: of struct vduse_iova_domain
 cdef VpVdpa vp_vdpa
 cdef Iotlb iommu_domain         # what v.domain maps

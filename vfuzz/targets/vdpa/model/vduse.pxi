@@ -367,7 +367,7 @@ cdef void vduse_dev_reset(VduseDev* dev) noexcept nogil:
     """Everything of the driver's; not the mappings, not the groups' address spaces."""
     cdef int i
     cdef VduseQueue* vq
-    dev.bounce_map = False
+    vduse_domain_reset_bounce_map(dev)
     dev.status = 0
     dev.driver_features = 0
     dev.generation += 1
@@ -489,7 +489,150 @@ cdef int vduse_set_group_asid(VduseDev* dev, uint32_t group, uint32_t asid) noex
     return 0
 
 
-# ---- bouncing: DMA of a driver in the kernel ----
+# ---- DMA of a driver in the kernel: the domain's own mappings, which the daemon can mmap ----
+
+cdef int vduse_iotlb_add_range(uint64_t start, uint64_t last, uint64_t addr,
+                               uint64_t offset) noexcept nogil:
+    """A mapping of device 1's domain to the domain's own file: 0 or -errno. Two fault sites
+    (alloc)."""
+    cdef int ret, m = map_file_new(0, offset, MAP_FILE_OWN, b"vduse_iotlb_add_range:own")
+    if m == 0:
+        return -ENOMEM
+    ret = vhost_iotlb_add_range_ctx(&V_domain, start, last, addr, VHOST_ACCESS_RW, m)
+    if ret:
+        map_file_put(m, b"vduse_iotlb_add_range:put_own")
+    return ret
+
+
+cdef int vduse_domain_init_bounce_map(VduseDev* dev) noexcept nogil:
+    """One mapping of all bounce pages: 0 or -errno."""
+    cdef int ret
+    if dev.bounce_map:
+        return 0
+    lock(L_IOMMU, b"vduse_domain_init_bounce_map:lock")
+    ret = vduse_iotlb_add_range(0, (<uint64_t>dev.bounce_pages << PAGE_SHIFT) - 1, 0, 0)
+    dev.bounce_map = ret == 0
+    unlock(L_IOMMU, b"vduse_domain_init_bounce_map:unlock")
+    return ret
+
+
+cdef void vduse_domain_reset_bounce_map(VduseDev* dev) noexcept nogil:
+    """And no more; what is coherent stays until its driver frees it."""
+    if not dev.bounce_map:
+        return
+    lock(L_IOMMU, b"vduse_domain_reset_bounce_map:lock")
+    vduse_iotlb_del_range(&V_domain, 0, (<uint64_t>dev.bounce_pages << PAGE_SHIFT) - 1)
+    dev.bounce_map = False
+    unlock(L_IOMMU, b"vduse_domain_reset_bounce_map:unlock")
+
+
+cdef inline uint64_t coherent_iova(const VduseDev* dev, int page) noexcept nogil:
+    """Upstream takes an address behind the bounce pages from an allocator, here the program says
+    which."""
+    return <uint64_t>(dev.bounce_pages + <uint32_t>page) << PAGE_SHIFT
+
+
+cdef int coherent_at(int page) noexcept nogil:
+    """The first page of the allocation that has this one, -1 if there is none."""
+    cdef int first = page
+    while first >= 0 and V_coherent[first].obj == 0:
+        first -= 1
+    if first < 0 or (V_coherent[first].size + PAGE_MASK_LOW) >> PAGE_SHIFT <= <uint32_t>(
+            page - first):
+        return -1
+    return first
+
+
+cdef int vduse_domain_alloc_coherent(const VduseDev* dev, int page, uint32_t size,
+                                     int obj) noexcept nogil:
+    """An address for memory `obj`, and its mapping: 0, -ENOMEM (DMA_MAPPING_ERROR)."""
+    cdef uint64_t iova = coherent_iova(dev, page)
+    cdef int ret
+    lock(L_IOMMU, b"vduse_domain_alloc_coherent:lock")
+    ret = vduse_iotlb_add_range(
+        iova, iova + size - 1,
+        (COHERENT_PFN + <uint64_t>obj * VDUSE_COHERENT_PAGES) << PAGE_SHIFT, iova)
+    unlock(L_IOMMU, b"vduse_domain_alloc_coherent:unlock")
+    return -ENOMEM if ret else 0
+
+
+cdef int vduse_dev_alloc_coherent(const VduseDev* dev, int page, uint32_t size,
+                                  bint zero) noexcept nogil:
+    """dma_alloc_coherent() of a driver: 0, -ENOMEM (NULL). zero: it asks for cleared memory.
+
+    A fault site (alloc) for the memory, then those of the mapping.
+    """
+    cdef int i, n = <int>((size + PAGE_MASK_LOW) >> PAGE_SHIFT), obj
+    # the allocator gives no address twice
+    for i in range(page, page + n):
+        if i >= VDUSE_COHERENT_PAGES or coherent_at(i) >= 0:
+            return -ENOMEM
+    obj = kmalloc(b"coherent memory", O_COHERENT, b"vduse_dev_alloc_coherent:pages")
+    if obj == 0:
+        return -ENOMEM
+    if vduse_domain_alloc_coherent(dev, page, size, obj):
+        kfree(obj, b"vduse_dev_alloc_coherent:free")
+        return -ENOMEM
+    V_coherent[page].obj = obj
+    V_coherent[page].size = size
+    # "avoid leaking information to userspace" (7.2): cleared only for a driver that asked for it
+    memset(V_coherent_known[page], 0 if not zero and (quirk(QUIRK_B12) or era_7_0()) else 0xff,
+           <size_t>n * sizeof(V_coherent_known[0]))
+    return 0
+
+
+cdef void vduse_domain_free_coherent(const VduseDev* dev, int page, uint32_t size) noexcept nogil:
+    cdef uint64_t iova = coherent_iova(dev, page)
+    cdef int m
+    lock(L_IOMMU, b"vduse_domain_free_coherent:lock")
+    m = vhost_iotlb_itree_first(&V_domain, iova, iova + size - 1)
+    if unlikely(m == 0):
+        violation(CHECK_V29, b"vduse_domain_free_coherent:warn", b"coherent memory", page,
+                  b"the kernel warns: coherent page %lld has no mapping", page, 0, 0)
+    map_file_put(I_maps[m].opaque, b"vduse_domain_free_coherent:put")
+    vhost_iotlb_map_free(&V_domain, m, b"vduse_domain_free_coherent:map")
+    unlock(L_IOMMU, b"vduse_domain_free_coherent:unlock")
+
+
+cdef int vduse_dev_free_coherent(const VduseDev* dev, int page) noexcept nogil:
+    """dma_free_coherent() of what begins at `page`: 0, -ENOENT (no driver would)."""
+    cdef int obj = V_coherent[page].obj
+    if obj == 0:
+        return -ENOENT
+    vduse_domain_free_coherent(dev, page, V_coherent[page].size)
+    V_coherent[page].obj = 0
+    # a page that the daemon has mapped is the daemon's from here on
+    kfree(obj, b"vduse_dev_free_coherent:pages")
+    return 0
+
+
+cdef int driver_writes(int page, uint32_t off, uint32_t size) noexcept nogil:
+    """A driver writes to a page of its memory: 0, -ENOENT (it has none there)."""
+    cdef uint32_t i
+    if coherent_at(page) < 0:
+        return -ENOENT
+    for i in range(off, min(off + size, <uint32_t>PAGE_SIZE)):
+        V_coherent_known[page][i >> 3] |= <uint8_t>(1 << (i & 7))
+    return 0
+
+
+cdef int vduse_domain_get_coherent_page(const VduseDev* dev, int page, uint32_t off) noexcept nogil:
+    """The daemon reads a byte of the page: whether anybody wrote it; -EFAULT (SIGBUS). V16: the
+    memory is there."""
+    cdef uint64_t iova = coherent_iova(dev, page), pfn
+    cdef int m
+    lock(L_IOMMU, b"vduse_domain_get_coherent_page:lock")
+    m = vhost_iotlb_itree_first(&V_domain, iova, iova + PAGE_MASK_LOW)
+    unlock(L_IOMMU, b"vduse_domain_get_coherent_page:unlock")
+    if m == 0:
+        return -EFAULT
+    pfn = (I_maps[m].addr + iova - I_maps[m].start) >> PAGE_SHIFT
+    check_obj(<int>((pfn - COHERENT_PFN) // VDUSE_COHERENT_PAGES),
+              b"vduse_domain_get_coherent_page:page")
+    return (V_coherent_known[page][off >> 3] >> (off & 7)) & 1
+
+
+# ---- bouncing ----
 
 cdef int vduse_domain_map_page(VduseDev* dev, int page, uint32_t off, uint32_t size,
                                bint to_device) noexcept nogil:
@@ -499,9 +642,8 @@ cdef int vduse_domain_map_page(VduseDev* dev, int page, uint32_t off, uint32_t s
     cdef uint32_t i
     if map.used:
         return -EINVAL
-    if not dev.bounce_map and fault(FAULT_ALLOC, b"vduse_domain_init_bounce_map:map"):
+    if vduse_domain_init_bounce_map(dev):
         return -EINVAL
-    dev.bounce_map = True
     if not map.page:
         if fault(FAULT_ALLOC, b"vduse_domain_map_bounce_page:page"):
             return -EINVAL
@@ -685,6 +827,8 @@ cdef int vduse_destroy_dev(VduseDev* dev) noexcept nogil:
         return -EBUSY
     dev.connected = True
     vduse_dev_reset(dev)
+    if dev != &V_devs[0]:
+        judge_domain_released()
     kfree(dev.obj, b"vduse_destroy_dev:dev")
     dev.obj = 0
     unlock(L_VDUSE, b"vduse_destroy_dev:unlock")
@@ -700,10 +844,14 @@ cdef int vdev_add(VduseDev* dev) noexcept nogil:
 
 
 cdef void vduse_vdpa_free(VduseDev* dev) noexcept nogil:
-    """Its driver has unmapped what it mapped."""
+    """Its driver has unmapped what it mapped, and frees what it allocated."""
     cdef int i
     for i in range(VDUSE_BOUNCE_MAPS):
         dev.bounce[i].used = False
+    if dev != &V_devs[0]:
+        for i in range(VDUSE_COHERENT_PAGES):
+            vduse_dev_free_coherent(dev, i)
+        judge_coherent_detached()
     kfree(dev.vdev, b"vduse_vdpa_free:vdev")
     dev.vdev = 0
 
@@ -714,17 +862,18 @@ cdef bint domain_first(VduseDev* dev, uint32_t asid, uint64_t start, uint64_t la
                        Seg* entry) noexcept nogil:
     """The first mapping of the device's domain that overlaps, if there is one.
 
-    Device 0 has those that vhost-vdpa set, device 1 that of the bounce pages.
+    Device 0 has those that vhost-vdpa set, device 1 those of its own memory, for space 0.
     """
+    cdef const Iotlb* domain = &vdpasim_iommu[asid]
     cdef const Map* p
     cdef int m
     memset(entry, 0, sizeof(Seg))
     if dev != &V_devs[0]:
-        entry.last = (<uint64_t>dev.bounce_pages << PAGE_SHIFT) - 1
-        entry.perm = VHOST_ACCESS_RW
-        return dev.bounce_map and asid == 0 and start <= entry.last
+        domain = &V_domain
+        if asid != 0:
+            return False
     lock(L_IOMMU, b"vduse_dev_ioctl:lock_fd")
-    m = vhost_iotlb_itree_first(&vdpasim_iommu[asid], start, last)
+    m = vhost_iotlb_itree_first(domain, start, last)
     unlock(L_IOMMU, b"vduse_dev_ioctl:unlock_fd")
     if m == 0:
         return False
@@ -733,7 +882,7 @@ cdef bint domain_first(VduseDev* dev, uint32_t asid, uint64_t start, uint64_t la
     entry.last = p.last
     entry.addr = p.addr
     entry.perm = p.perm
-    entry.file = <uint32_t>M_files[p.opaque].file + 1
+    entry.file = 0 if dev != &V_devs[0] else <uint32_t>M_files[p.opaque].file + 1
     entry.offset = M_files[p.opaque].offset
     return True
 
@@ -901,6 +1050,7 @@ cdef int vduse_create() noexcept nogil:
     cdef int r = 0
     cdef bint groups = era_7_0() and P.boot[BOOT_VDUSE_API] != 0
     memset(V_devs, 0, sizeof(V_devs))
+    memset(V_coherent, 0, sizeof(V_coherent))
     memset(&vdpasim, 0, sizeof(vdpasim))
     V_daemon_set(DAEMON_MODE_ANSWER)
     vdpasim.limit = entries_of(P.boot[BOOT_SIM_ENTRIES])
@@ -923,6 +1073,7 @@ cdef int vduse_create() noexcept nogil:
         vdpa.nas = 1
     for i in range(vdpa.nas):
         vhost_iotlb_init(&vdpasim_iommu[i], 0 if era_7_0() else vdpasim.limit, 0, L_IOMMU)
+    vhost_iotlb_init(&V_domain, 0 if era_7_0() else vdpasim.limit, 0, L_IOMMU)
     for i in range(VDUSE_VQS):
         vdpa.group_of[i] = i % vdpa.ngroups
     # 1ed35ac7f3fe: a limit of 0 was none; the domain comes with the device, from 6.5 on later

@@ -71,6 +71,8 @@ cdef int64_t copy_iotlb(const Vringh* vrh, uint8_t* buf, uint64_t addr, uint64_t
             ret = IOTLB_IOV_STRIDE
         elif ret < 0:
             return ret
+        if ret > 1:
+            event(0xd00 + <uint32_t>ret)
         done = 0
         for i in range(ret):
             if vrh.use_va:

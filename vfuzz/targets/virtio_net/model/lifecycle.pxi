@@ -165,7 +165,7 @@ cdef void virtnet_probe() noexcept nogil:
     vi.ring_num = ring_at_least(<uint32_t>1 << P.boot[BOOT_RING_ORDER])
     vi.curr_queue_pairs = min(vi.max_queue_pairs, <int>P.boot[BOOT_CPUS])
     if init_vqs():
-        # boot has no fault property: only an exhausted arena gets here
+        # uncovered: boot has no fault property, only an exhausted arena would get here
         vi.max_queue_pairs = 0
         obs(b"probe", -ENOMEM)
         return

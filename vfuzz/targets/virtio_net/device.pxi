@@ -23,7 +23,7 @@ cdef inline int packet_new() noexcept nogil:
     global dev_n_packets
     cdef int k
     if dev_n_packets >= ORIGINS_MAX:
-        return 0    # uncovered: the arena holds more than a program can use
+        return 0
     k = dev_n_packets
     dev_n_packets += 1
     memset(&J_packets[k], 0, sizeof(Packet))
@@ -33,7 +33,7 @@ cdef inline int packet_new() noexcept nogil:
 cdef inline int origin_new(int queue, int packet, bint first) noexcept nogil:
     cdef int o
     if M.n_origins >= ORIGINS_MAX:
-        return 0    # uncovered: the arena holds more than a program can use
+        return 0    # uncovered: its callers have looked
     o = M.n_origins
     M.n_origins += 1
     memset(&J_origins[o], 0, sizeof(Origin))
@@ -146,12 +146,12 @@ cdef always_int dev_packet_out(int q, uint32_t size, uint32_t flags, uint8_t gso
             left -= min(cap, left)
             n += 1
     elif need > dev_capacity(vq, 0) and J.conforming:
-        return False
+        return False    # uncovered: every era's driver posts enough for what a device may send
     if M.n_origins + <int>n > ORIGINS_MAX:
-        return False    # uncovered: the arena holds more than a program can use
+        return False
     packet = packet_new()
     if packet == 0:
-        return False    # uncovered: the arena holds more than a program can use
+        return False
     J_packets[packet].num_buffers = <int>n
     # what `use` began is cut short: the next `cont` belongs to nothing
     dev_packet[q] = 0
@@ -263,7 +263,6 @@ cdef void op_use(const vf_op* op) noexcept nogil:
         return
     packet = packet_new()
     if packet == 0:
-        # uncovered: the arena holds more than a program can use
         obs(b"sent", 0)
         return
     dev_packet[q] = packet

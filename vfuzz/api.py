@@ -25,7 +25,7 @@ from vfuzz.targets import load_core, names, package_of
 
 if TYPE_CHECKING:
     from vfuzz.program.schema import Fail, OpCall, ProgramData, Schema
-    from vfuzz.sanitizer.registry import Check, Known, Quirk
+    from vfuzz.sanitizer.registry import Check, Clause, Known, Quirk
 
 __all__ = [
     "Call",
@@ -189,6 +189,17 @@ class Target:
     def checks(self) -> tuple[Check, ...]:
         """All checks, in the order of their numbers in the compiled code."""
         return self._part("checks", "CHECKS")
+
+    @cached_property
+    def clauses(self) -> tuple[Clause, ...]:
+        """Statements of a specification and the checks that guard them; () for a target that has
+        no such table."""
+        try:
+            return self._part("clauses", "CLAUSES")
+        except ModuleNotFoundError as error:
+            if error.name != f"{self.package.__name__}.clauses":
+                raise
+            return ()
 
     @cached_property
     def quirks(self) -> tuple[Quirk, ...]:

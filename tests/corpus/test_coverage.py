@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The corpus reaches the model, and each line that it does not reach says why.
+"""The corpus reaches 98 % of the model, and each line that it does not reach says why.
 
 The lines that nobody explains may only become fewer: lower the number here with them.
 """
@@ -11,8 +11,8 @@ import pytest
 from tests.corpus.programs import TARGETS
 from vfuzz import coverage
 
-LEAST = {"vdpa": 0.98, "virtio-net-rx": 0.96}
-UNEXPLAINED_MAX = {"vdpa": 65, "virtio-net-rx": 50}
+LEAST = 0.98
+UNEXPLAINED_MAX = {"vdpa": 65, "virtio-net-rx": 0}
 
 
 @pytest.mark.slow
@@ -27,7 +27,7 @@ def test_the_corpus_reaches_the_model(target):
         if not line.why
     ]
     told = "\n".join([f"{found.share:.2%} of {found.lines} lines; unexplained:", *missed])
-    assert found.share >= LEAST[target.name], told
+    assert found.share >= LEAST, told
     assert len(missed) <= UNEXPLAINED_MAX[target.name], told
     stale = [f"{file.name}:{number}" for file in found.files for number in file.stale]
     assert not stale, f"explained as never reached, and reached: {', '.join(stale)}"

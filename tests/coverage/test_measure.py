@@ -55,6 +55,12 @@ def test_an_installed_vfuzz_says_that_it_needs_the_source_tree(monkeypatch, tmp_
         variant.load(RING)
 
 
+def test_a_target_that_was_not_built_since_is_refused(monkeypatch):
+    monkeypatch.setattr(variant.codegen, "text_of", lambda folder: "something new")
+    with pytest.raises(Error, match="ring was not built since its declarations changed"):
+        variant.load(RING)
+
+
 def test_no_compiler_says_what_to_install(monkeypatch):
     monkeypatch.setenv("CC", "nosuchcc")
     with pytest.raises(Error, match=r"coverage of ring needs a C compiler: .*'nosuchcc'"):

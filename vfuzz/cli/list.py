@@ -28,6 +28,7 @@ def command(as_json: bool) -> None:
             "ops": len(target.schema.ops),
             "checks": len(target.checks),
             "quirks": len(target.quirks),
+            "focuses": {focus.name: focus.doc for focus in target.schema.focuses},
             "built": target.built,
         }
         for target in api.targets()
@@ -40,3 +41,5 @@ def command(as_json: bool) -> None:
         click.echo(f"    {row['summary']}")
         click.echo(f"    eras    {', '.join(row['eras'])}")
         click.echo(f"    {row['ops']} kinds of op, {row['checks']} checks, {row['quirks']} quirks")
+        for name, doc in row["focuses"].items():
+            click.echo(f"    --focus {name:<9} {doc}")

@@ -70,6 +70,7 @@ def _seed(ctx: click.Context, param: click.Parameter, value: int | None) -> int 
 @click.option(
     "--quirk", "quirks", multiple=True, metavar="ID", help="Bug to switch on; can be repeated."
 )
+@click.option("--focus", default="", metavar="NAME", help="Keep to this part; see vfuzz list.")
 @click.option("--stop-on-first", is_flag=True, help="Stop at the first new finding.")
 @click.option("--no-seeds", is_flag=True, help="Do not add the committed seed programs.")
 @click.option(
@@ -98,6 +99,7 @@ def command(
     seed: int | None,
     eras: tuple[str, ...],
     quirks: tuple[str, ...],
+    focus: str,
     stop_on_first: bool,
     no_seeds: bool,
     minimise_s: float,
@@ -117,6 +119,7 @@ def command(
     vfuzz run virtio-net-rx --time 60
     vfuzz run virtio-net-rx nightly --time 8h -j 8
     vfuzz run virtio-net-rx --era linux-6.1 --quirk A04 --stop-on-first
+    vfuzz run virtio-net-rx vfuzz-csum --focus csum --time 10m
     vfuzz run virtio-net-rx --time 5m -- -use_value_profile=1
     """
     target = api.target(name)
@@ -137,6 +140,7 @@ def command(
         seeds=not no_seeds,
         arguments=ctx.meta.get("vfuzz.arguments", ()),
         minimise_s=minimise_s,
+        focus=focus,
     )
     campaign = Campaign(settings)
     live = sys.stderr.isatty()

@@ -128,6 +128,7 @@ def compare(
     log: tuple[str, ...],
     skipped: Container[int] = (),
     labels: Sequence[str] | None = None,
+    end: Mapping[str, int] | None = None,
 ) -> Verdict:
     """Compare a traced result of the model with what the kernel said.
 
@@ -137,6 +138,7 @@ def compare(
     log      lines of the kernel's log
     skipped  ops that the kernel did not do
     labels   of the ops, in signatures; default: their names
+    end      what else there was to see after the end
     """
     trace = result.raw_trace
     assert trace is not None, "the result of a traced run"
@@ -145,7 +147,7 @@ def compare(
     n = len(program)
     kernel = [{"ret": made}, *seen]
     if len(seen) == n:
-        kernel.append({"pinned": left[0], "pins": left[1]})
+        kernel.append({"pinned": left[0], "pins": left[1], **(end or {})})
     divergence = None
     observables = compared = 0
     for op, theirs in enumerate(kernel, -1):

@@ -165,21 +165,17 @@ class Session:
     # ---- one program ----
 
     def _project(self, program: Program) -> Any:
-        """For the guest. A failure that was asked for and did not happen, nothing having been
-        there that could fail, is none. Raises real.Impossible."""
-        if not any(op.fail for op in program.data.ops):
-            return self.real.project(program, self.era)
+        """For the guest. Raises real.Impossible."""
         result = self.target.execute(program, self.era, self.quirks, trace=True)
-        fired = {event.op for event in result.events if event.what == "fault"}
-        return self.real.project(program, self.era, fired=fired)
+        return self.real.project(program, self.era, result)
 
     def _verdict(self, program: Program, projection: Any, answer: Any) -> Verdict:
-        made, answers, left, log = answer
-        result = self.target.execute(program, self.era, self.quirks, trace=True)
+        made, answers, left, log, end = answer
         calls = self.real.calls_of(program)
         seen = [self.real.observe(call, got) for call, got in zip(calls, answers, strict=False)]
         labels = [self.real.label(call) for call in calls]
-        return compare(program, result, seen, made, left, tuple(log), projection.skipped, labels)
+        return compare(program, projection.result, seen, made, left, tuple(log),
+                       projection.skipped, labels, end)  # fmt: skip
 
     def one(self, program: Program) -> Verdict:
         """Compare one program, in a guest that is kept. Raises real.Impossible."""

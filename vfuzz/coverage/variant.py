@@ -26,6 +26,7 @@ from types import ModuleType
 from vfuzz import api
 from vfuzz.coverage import instrument
 from vfuzz.errors import Error
+from vfuzz.program import codegen
 
 __all__ = ["Variant", "load", "sources_of"]
 
@@ -124,8 +125,9 @@ def _toolchain(target: api.Target) -> ModuleType:
         )
     if not (_folder(target) / "_core.pyx").is_file():
         raise Error(f"{target.name} has no Cython source: {_folder(target)} holds no _core.pyx")
-    if not (_folder(target) / "_gen.pxi").is_file():
-        raise Error(f"{target.name} was never built here: run './do build' first")
+    constants = _folder(target) / codegen.PXI_NAME
+    if not constants.is_file() or constants.read_text("utf-8") != codegen.text_of(_folder(target)):
+        raise Error(f"{target.name} was not built since its declarations changed: run './do build'")
     name = "_vfuzz_tools_compiler"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)

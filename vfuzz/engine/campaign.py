@@ -160,7 +160,7 @@ class Campaign:
         if not self.settings.seeds:
             return
         target = self.settings.target
-        paths = inputs.seed_files(target)
+        paths = inputs.seed_files(target, self.settings.focus)
         added = sum(
             self.workdir.add_input(inputs.read(path).program(target).encode()) for path in paths
         )
@@ -250,6 +250,7 @@ class Campaign:
             arguments=(*flags, *own, str(self.workdir.corpus), *directories),
             stop_on_first=settings.stop_on_first,
             parent=os.getpid(),
+            focus=settings.focus,
         )
 
     def _attend(self, process: WorkerProcess, now: float) -> None:

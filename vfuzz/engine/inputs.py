@@ -23,6 +23,7 @@ from pathlib import Path
 from vfuzz import api
 from vfuzz.engine.records import Finding, load
 from vfuzz.errors import UnknownName, UsageError
+from vfuzz.program.schema import ProgramData, Schema
 from vfuzz.targets import names
 
 __all__ = ["FILE_MAX", "Input", "expand", "head_of", "read", "read_bytes", "seed_files"]
@@ -218,7 +219,18 @@ def _below(path: Path) -> Iterator[Path]:
             yield entry
 
 
-def seed_files(target: api.Target) -> list[Path]:
-    """The committed seeds of a target, sorted; none when vfuzz runs without its source tree."""
+def seed_files(target: api.Target, focus: str = "") -> list[Path]:
+    """The committed seeds of a target, sorted; none when vfuzz runs without its source tree.
+
+    focus  only those whose boot record and ops are all in it
+    """
     source = Path(api.__file__).resolve().parents[1]
-    return sorted((source / "corpus" / target.name / "seeds").glob("*.vf"))
+    paths = sorted((source / "corpus" / target.name / "seeds").glob("*.vf"))
+    if not focus:
+        return paths
+    schema = target.schema.focused(focus)
+    return [path for path in paths if _in_focus(schema, read(path).program(target).data)]
+
+
+def _in_focus(schema: Schema, program: ProgramData) -> bool:
+    return not schema.problems(program) and all(schema.ops[op.kind].weight for op in program.ops)

@@ -99,6 +99,7 @@ class WorkerSpec(msgspec.Struct, kw_only=True):
     scratch      the worker's own directory: stats.bin, hits.json
     arguments    for libFuzzer, flags and directories
     parent       process whose death ends the worker; 0 when there is none
+    focus        part of the target that the mutator keeps to; "" for all of it
     """
 
     target: str
@@ -111,6 +112,7 @@ class WorkerSpec(msgspec.Struct, kw_only=True):
     arguments: tuple[str, ...]
     stop_on_first: bool = False
     parent: int = 0
+    focus: str = ""
 
 
 _Record = TypeVar("_Record", bound=msgspec.Struct)

@@ -35,6 +35,7 @@ class Settings:
     seeds        add the committed seed programs to the corpus
     minimise_s   limit for minimising one finding
     sample_s     between two rows of statistics
+    focus        part of the target to keep to, "" for all of it
 
     Raises UsageError for what makes no sense.
     """
@@ -52,10 +53,13 @@ class Settings:
     arguments: tuple[str, ...] = ()
     minimise_s: float = 20.0
     sample_s: float = 5.0
+    focus: str = ""
 
     def __post_init__(self) -> None:
         if not self.eras:
             raise UsageError("a campaign needs an era")
+        if self.focus:
+            self.target.schema.focused(self.focus)
         for argument in self.arguments:
             remedy = FORBIDDEN.get(argument.partition("=")[0])
             if remedy is not None:

@@ -188,7 +188,7 @@ def main(argv: list[str]) -> NoReturn:
         # Merging, libFuzzer starts this again through a shell, which is then the parent.
         die_with_parent(0 if argv[2:] else spec.parent)
         target = api.target(spec.target)
-        core = driver.prepare(target, preloaded=preloaded)
+        core = driver.prepare(target, preloaded=preloaded, focus=spec.focus)
         worker = Worker(spec, target)
         from vfuzz.program import mutator
 

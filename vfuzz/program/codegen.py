@@ -27,7 +27,7 @@ from pathlib import Path
 from vfuzz.program.schema import Arg, Schema
 from vfuzz.sanitizer.registry import Check, Quirk, index_by_id
 
-__all__ = ["PXI_NAME", "render", "write_pxi"]
+__all__ = ["PXI_NAME", "render", "text_of", "write_pxi"]
 
 PXI_NAME = "_gen.pxi"
 
@@ -134,14 +134,12 @@ def _package_of(directory: Path) -> tuple[Path, str]:
     return directory, ".".join(parts)
 
 
-def write_pxi(package_dir: str | os.PathLike[str]) -> Path:
-    """Write `_gen.pxi` into a target package and return its path.
+def text_of(package_dir: str | os.PathLike[str]) -> str:
+    """What `_gen.pxi` of a target package has to be.
 
-    Imports `<package>` (ERAS), `.ops` (SCHEMA), `.checks` (CHECKS) and `.quirks` (QUIRKS). The file
-    is touched only when its content changes, so an unchanged target is not compiled again.
+    Imports `<package>` (ERAS), `.ops` (SCHEMA), `.checks` (CHECKS) and `.quirks` (QUIRKS).
     """
-    directory = Path(package_dir).resolve()
-    root, package = _package_of(directory)
+    root, package = _package_of(Path(package_dir).resolve())
     sys.path.insert(0, str(root))
     try:
         eras = importlib.import_module(package).ERAS
@@ -150,8 +148,16 @@ def write_pxi(package_dir: str | os.PathLike[str]) -> Path:
         quirks = importlib.import_module(f"{package}.quirks").QUIRKS
     finally:
         sys.path.remove(str(root))
-    text = render(package, schema, checks, quirks, eras)
-    path = directory / PXI_NAME
+    return render(package, schema, checks, quirks, eras)
+
+
+def write_pxi(package_dir: str | os.PathLike[str]) -> Path:
+    """Write `_gen.pxi` into a target package and return its path.
+
+    The file is touched only when its content changes, so an unchanged target is not compiled again.
+    """
+    path = Path(package_dir).resolve() / PXI_NAME
+    text = text_of(package_dir)
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
     return path

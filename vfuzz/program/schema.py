@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from vfuzz.errors import UsageError
+from vfuzz.errors import UnknownName, UsageError, did_you_mean
 
 __all__ = [
     "FAIL_CLASSES",
@@ -29,6 +29,7 @@ __all__ = [
     "ROLES",
     "Arg",
     "Fail",
+    "Focus",
     "InvalidProgram",
     "Op",
     "OpCall",
@@ -311,6 +312,47 @@ class ProgramData:
 
 
 @dataclass(frozen=True)
+class Focus:
+    """A part of a target that a campaign can keep to.
+
+    ops   the ops that are picked; the others have weight 0
+    boot  boot argument -> the values that it takes: names of an "enum" or of "flags" (bits that can
+          be set), or numbers; they have to follow each other, but for "flags"
+    doc   one sentence, for help and docs
+    """
+
+    name: str
+    ops: tuple[str, ...]
+    boot: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
+    doc: str = ""
+
+    def __post_init__(self) -> None:
+        _require_name("focus", self.name)
+        if not isinstance(self.ops, tuple) or not self.ops:
+            raise ValueError(f"focus {self.name}: ops must be a tuple of names")
+
+
+def _narrowed(what: str, arg: Arg, values: tuple[str | int, ...]) -> Arg:
+    """An argument that takes these values only, at their places in a record as before."""
+    for value in values:
+        if isinstance(value, str) and value not in arg.names:
+            raise ValueError(f"{what}: {arg.name} has no {value!r}")
+    if arg.kind == "flags":
+        names = tuple(name if name in values else None for name in arg.names)
+        kept = sum(1 << bit for bit, name in enumerate(names) if name is not None)
+        return replace(arg, names=names, hi=None, default=arg.default & kept, interesting=())
+    numbers = sorted(arg.names.index(v) if isinstance(v, str) else v for v in values)
+    if not numbers or numbers != list(range(numbers[0], numbers[-1] + 1)):
+        raise ValueError(f"{what}: the values of {arg.name} do not follow each other: {values!r}")
+    lo, hi = numbers[0], numbers[-1]
+    return Arg(
+        arg.name, "int", lo, hi, width=arg.width, doc=arg.doc, role=arg.role,
+        default=arg.default if lo <= arg.default <= hi else lo,
+        interesting=tuple(value for value in arg.interesting if lo <= value <= hi),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Schema:
     """Everything about the programs of one target.
 
@@ -319,6 +361,7 @@ class Schema:
     ops          kinds of op, at most 64; an op's kind is its place here
     record_size  bytes of every record
     max_ops      ops of a program, at most 64; later ones are dropped by the codec
+    focuses      parts of the target that a campaign can keep to
     """
 
     target: str
@@ -326,6 +369,7 @@ class Schema:
     ops: tuple[Op, ...]
     record_size: int = 16
     max_ops: int = MAX_OPS
+    focuses: tuple[Focus, ...] = ()
 
     def __post_init__(self) -> None:
         what = f"schema {self.target}"
@@ -344,6 +388,34 @@ class Schema:
             _require_args(f"{what}: op {op.name}", op.args, MAX_ARGS, self.record_size - 2)
         if not any(op.weight for op in self.ops):
             raise ValueError(f"{what}: every op has weight 0, so none could ever be picked")
+        for focus in self.focuses:
+            self._focused(focus)
+
+    def focused(self, name: str) -> Schema:
+        """This schema for whoever makes programs in a focus: the same programs, but ops outside of
+        it are never picked, and boot arguments keep to its values. Raises UnknownName."""
+        for focus in self.focuses:
+            if focus.name == name:
+                return self._focused(focus)
+        names = [focus.name for focus in self.focuses]
+        raise UnknownName(f"unknown focus {name!r} of {self.target}: {did_you_mean(name, names)}")
+
+    def _focused(self, focus: Focus) -> Schema:
+        what = f"schema {self.target}: focus {focus.name}"
+        for op in focus.ops:
+            if op not in self.kinds:
+                raise ValueError(f"{what}: there is no op {op!r}")
+        for arg in focus.boot:
+            self.boot_index(arg)
+        return replace(
+            self,
+            boot=tuple(
+                _narrowed(what, arg, focus.boot[arg.name]) if arg.name in focus.boot else arg
+                for arg in self.boot
+            ),
+            ops=tuple(op if op.name in focus.ops else replace(op, weight=0) for op in self.ops),
+            focuses=(),
+        )
 
     @cached_property
     def kinds(self) -> Mapping[str, int]:

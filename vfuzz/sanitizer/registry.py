@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["Check", "Known", "Quirk", "index_by_id", "parse_signature"]
+__all__ = ["Check", "Clause", "Known", "Quirk", "index_by_id", "parse_signature"]
 
 _ID = re.compile(r"[A-Z][A-Za-z0-9_]*\Z")
 _WORDS = re.compile(r"[a-z0-9][a-z0-9-]*\Z")
@@ -70,6 +70,36 @@ class Check:
         _require_words("check", self.id, "title", self.title)
         _require_text("check", self.id, "rule", self.rule)
         _require_text("check", self.id, "source", self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One normative statement of a specification, and what guards it.
+
+    section  where it stands: "virtio 1.3, 2.7.8.3"
+    side     who has to keep it: "driver" or "device"
+    text     what it asks for, in our words
+    checks   ids of the checks that fire when it is broken
+    reason   why none can, or what the checks leave out; "" when they say all
+    """
+
+    section: str
+    side: str
+    text: str
+    checks: tuple[str, ...]
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        _require_text("clause", self.section or "?", "section", self.section)
+        _require_text("clause", self.section, "text", self.text)
+        _require_strings("clause", self.section, "checks", self.checks)
+        if self.side not in ("driver", "device"):
+            raise ValueError(f"clause {self.section}: side {self.side!r} is not driver or device")
+        if not self.checks and not self.reason.strip():
+            raise ValueError(
+                f"clause {self.section}: {self.text!r} has neither checks nor a reason: name what "
+                f"guards it, or say why nothing can"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ UAREA_PAGES pages of user memory; `upage` counts in it. The guest believes in id
 address g is byte g of that area, and the default of an UPDATE maps it so.
 """
 
-from vfuzz.program.schema import Arg, Op, Schema
+from vfuzz.program.schema import Arg, Focus, Op, Schema
 
 PARENTS = ("sim", "sim_dma", "iommu", "vduse")
 ENTRIES = ("many", "eight", "three", "two", "one", "zero")
@@ -459,4 +459,31 @@ VDUSE_OPS = (
 
 OPS = (*MEMORY_OPS, *NODE_OPS, *IOTLB_OPS, *RING_OPS, *VDUSE_OPS)
 
-SCHEMA = Schema(target="vdpa", boot=BOOT, ops=OPS, record_size=24)
+_SIMULATORS = ("sim", "sim_dma", "iommu")
+
+
+def _names(*groups: tuple[Op, ...]) -> tuple[str, ...]:
+    return tuple(op.name for group in groups for op in group)
+
+
+FOCUSES = (
+    Focus("iotlb",
+          ops=(*_names(MEMORY_OPS, IOTLB_OPS), "open", "close", "set_owner",
+               "set_backend_features", "set_group_asid", "bring_up"),
+          boot={"parent": _SIMULATORS},
+          doc="IOTLB messages: mappings, pins, batches, address spaces, and the process' memory"),
+    Focus("ring",
+          ops=(*_names(RING_OPS), "update", "invalidate", "set_status", "vring_base",
+               "get_vring_base", "vring_enable", "suspend", "resume", "open"),
+          boot={"parent": _SIMULATORS},
+          doc="rings over an IOTLB, the simulator's network device and disk"),
+    Focus("vduse",
+          ops=(*_names(MEMORY_OPS, NODE_OPS, VDUSE_OPS), "update", "invalidate", "bring_up"),
+          boot={"parent": ("vduse",)},
+          doc="a device that is a process: its messages, files, queues and bounce pages"),
+    Focus("node",
+          ops=(*_names(NODE_OPS), "update", "bring_up", "kick", "work"),
+          doc="ioctls of the device node, eventfds, doorbells, the device's removal"),
+)
+
+SCHEMA = Schema(target="vdpa", boot=BOOT, ops=OPS, record_size=24, focuses=FOCUSES)

@@ -27,7 +27,7 @@ CHECKS = (
           "virtqueue_add_inbuf(), dma_map_single()"),
     Check("S7", "out-of-bounds-read",
           "The driver never reads beyond what it posted, whatever the used length says.",
-          _SPEC + "2.7.8.2 used ring: nothing is assumed about bytes beyond len"),
+          _SPEC + "2.7.8.3 used ring: nothing is assumed about bytes beyond len"),
     Check("S8", "chain-overrun", "Walking page->private stops at the last page of the buffer.",
           "page_to_skb(), give_pages()"),
     Check("S9", "buffer-overlap", "Ranges of different live buffers never overlap.",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a virtio-net-rx program can say: boot options, ops of the device, the kernel, the user."""
 
-from vfuzz.program.schema import Arg, Op, Schema
+from vfuzz.program.schema import Arg, Focus, Op, Schema
 
 FEATURES = (
     "MRG_RXBUF", "VERSION_1", "GUEST_CSUM", "GUEST_TSO4", "GUEST_TSO6", "GUEST_ECN", "GUEST_UFO",
@@ -183,4 +183,15 @@ OPS = (
     ), "from now on the device refuses these commands of the control queue", weight=1),
 )
 
-SCHEMA = Schema(target="virtio-net-rx", boot=BOOT, ops=OPS)
+FOCUSES = (
+    Focus("csum",
+          ops=("rx", "burst", "use", "cont", "poll", "busy_poll", "work", "open", "consume",
+               "forward"),
+          doc="headers of packets: checksums, segmentation, hashes, and the bytes under them"),
+    Focus("lifecycle",
+          ops=("rx", "burst", "irq", "poll", "work", "open", "close", "channels", "resize",
+               "freeze", "restore", "consume", "stats"),
+          doc="the interface comes, goes, changes its queues, and what races with that"),
+)
+
+SCHEMA = Schema(target="virtio-net-rx", boot=BOOT, ops=OPS, focuses=FOCUSES)

@@ -77,6 +77,7 @@ cdef int tree_first(const Iotlb* iotlb, int place, uint64_t start, uint64_t last
             else:
                 hi = mid
     else:
+        # uncovered: only tests make tables with overlaps
         while lo < iotlb.n and I_maps[iotlb.tree[lo]].last < start:
             lo += 1
     if lo < iotlb.n and I_maps[iotlb.tree[lo]].start <= last:
@@ -98,10 +99,10 @@ cdef void tree_insert(Iotlb* iotlb, int m) noexcept nogil:
     if unlikely(iotlb.n >= TABLE_MAX):
         give_up()
     if place and I_maps[iotlb.tree[place - 1]].last >= I_maps[m].start:
-        iotlb.disjoint = False
+        iotlb.disjoint = False      # uncovered: only tests make tables with overlaps
     if after:
         if I_maps[iotlb.tree[place]].start <= I_maps[m].last:
-            iotlb.disjoint = False
+            iotlb.disjoint = False      # uncovered: only tests make tables with overlaps
         memmove(&iotlb.tree[place + 1], &iotlb.tree[place], <size_t>after * sizeof(int32_t))
     iotlb.tree[place] = m
     iotlb.same = min(iotlb.same, place)
@@ -183,6 +184,7 @@ cdef int vhost_iotlb_add_range_ctx(Iotlb* iotlb, uint64_t start, uint64_t last, 
         start = mid + 1
     if iotlb.limit and iotlb.flags & VHOST_IOTLB_FLAG_RETIRE and (
             iotlb.nmaps >= iotlb.limit if bounded else iotlb.nmaps == iotlb.limit):
+        # uncovered: no table of these devices has RETIRE
         m = iotlb.head
         vhost_iotlb_map_unlink(iotlb, m, b"vhost_iotlb_add_range_ctx:retire")
     elif bounded and iotlb.nmaps >= iotlb.limit:

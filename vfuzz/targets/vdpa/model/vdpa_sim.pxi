@@ -218,7 +218,7 @@ cdef int vdpasim_dma_map(uint32_t asid, uint64_t iova, uint64_t size, uint64_t p
                          int opaque) noexcept nogil:
     cdef int ret
     if asid >= vdpa.nas:
-        return -EINVAL
+        return -EINVAL      # uncovered: no space has such an id
     # 0ea9ee430e74: without the lock
     if not quirk(QUIRK_A58):
         lock(L_IOMMU, b"vdpasim_dma_map:lock")
@@ -232,7 +232,7 @@ cdef int vdpasim_dma_map(uint32_t asid, uint64_t iova, uint64_t size, uint64_t p
 
 cdef int vdpasim_dma_unmap(uint32_t asid, uint64_t iova, uint64_t size) noexcept nogil:
     if asid >= vdpa.nas:
-        return -EINVAL
+        return -EINVAL      # uncovered: no space has such an id
     lock(L_IOMMU, b"vdpasim_dma_unmap:lock")
     vdpasim_leave_identity(asid)
     vhost_iotlb_del_range(&vdpasim_iommu[asid], iova, iova + size - 1)

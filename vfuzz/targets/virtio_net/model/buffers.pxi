@@ -43,6 +43,7 @@ cdef apart_int get_new_page() noexcept nogil:
     """get_a_page() where the list is empty."""
     cdef int page = alloc_pages(0, H_DRV, b"get_a_page:alloc")
     if page and buf_new(page, 0, PAGE_SIZE, b"get_a_page:buf") == 0:
+        # uncovered: each of these has a frame of its own, and frames run out first
         put_page(page, H_DRV, b"get_a_page:exhausted")
         return 0
     return page

@@ -169,7 +169,7 @@ cdef void virtnet_probe() noexcept nogil:
     vi.curr_queue_pairs = min(vi.max_queue_pairs, <int>P.boot[BOOT_CPUS])
     vi.real_num_rx_queues = vi.curr_queue_pairs
     if init_vqs():
-        # boot has no fault property: only an exhausted arena gets here
+        # uncovered: boot has no fault property, only an exhausted arena would get here
         vi.max_queue_pairs = 0
         obs(b"probe", -ENOMEM)
         return

@@ -225,6 +225,7 @@ cdef int append_frag(int head, int curr, uint64_t buf, uint32_t len,
         if curr == head:
             K_skbs[curr].frag_list = s
         else:
+            # uncovered: a third skb takes 35 buffers, and a ring has 32 at most
             K_skbs[curr].next = s
         curr = s
         K_skbs[head].truesize += K_skbs[s].truesize
@@ -369,7 +370,7 @@ cdef int virtio_net_hdr_to_skb(int s, const uint8_t* hdr) noexcept nogil:
         nh_min_len = start
         p_off = start + thlen
         if not pskb_may_pull(s, p_off, b"virtio_net_hdr_to_skb:pull_transport"):
-            return -EINVAL
+            return -EINVAL      # uncovered: `needed` above reaches as far
     elif gso_type:
         # the network header is never set here, so nothing is dissected
         p_off = (nh_min_len if era_6_12() else 0) + thlen
@@ -388,7 +389,7 @@ cdef int virtio_net_hdr_to_skb(int s, const uint8_t* hdr) noexcept nogil:
             if p.len - p_off > <uint32_t>gso_size * UDP_MAX_SEGMENTS:
                 return -EINVAL
             if gso_type != SKB_GSO_UDP_L4:
-                return -EINVAL
+                return -EINVAL      # uncovered: no op says UDP_L4 together with ECN
     else:
         if (p.ip_summed == CHECKSUM_PARTIAL and p.csum_offset != TCP_CHECK_OFFSET
                 and not quirk(QUIRK_A21)):

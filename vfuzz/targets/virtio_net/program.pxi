@@ -36,13 +36,13 @@ cdef inline int xdp_redirect_target() noexcept nogil:
     return G.target
 
 
-cdef void program_write(uint64_t addr, uint32_t size) noexcept nogil:
-    """The program writes `size` bytes of its own."""
+cdef bint program_write(uint64_t addr, uint32_t size) noexcept nogil:
+    """The program writes `size` bytes of its own; False where there is no origin for them."""
     cdef uint32_t offset = offset_of(addr)
     if G.origin == 0:
         if M.n_origins >= ORIGINS_MAX:
             M.exhausted = True
-            return
+            return False
         G.origin = M.n_origins
         M.n_origins += 1
         memset(&J_origins[G.origin], 0, sizeof(Origin))
@@ -50,6 +50,7 @@ cdef void program_write(uint64_t addr, uint32_t size) noexcept nogil:
     extent_write(frame_of(addr), offset, offset + size, G.origin, G.written, False,
                  b"program_write:extent")
     G.written += size
+    return True
 
 
 cdef int program_verdict(const Verdict* v) noexcept nogil:
@@ -94,8 +95,7 @@ cdef int xdp_program_run(ReceiveQueue* rq, XdpBuff* x) noexcept nogil:
         done |= 16
     if v.write:
         addr = x.data + v.write - 1
-        if addr + XDP_WRITE <= x.data_end:
-            program_write(addr, XDP_WRITE)
+        if addr + XDP_WRITE <= x.data_end and program_write(addr, XDP_WRITE):
             judge_xdp_write(v.write - 1, XDP_WRITE, G.origin, G.written - XDP_WRITE)
             done |= 32
     G.target = v.target

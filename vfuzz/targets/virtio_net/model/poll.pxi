@@ -132,6 +132,7 @@ cdef int virtnet_poll(ReceiveQueue* rq, int budget) noexcept nogil:
 cdef apart_void poll_finish() noexcept nogil:
     """The end of a poll in which a program sent or redirected something."""
     if quirk(QUIRK_E13):
+        # uncovered: a poll that is completed first ends at the judge
         xdp_do_flush()
     if vi.xdp_xmit & XDP_XMIT_TX:
         xdp_kick()

@@ -76,6 +76,7 @@ cdef int xdp_page_new(site_t site) noexcept nogil:
     if page == 0:
         return 0
     if buf_new(page, 0, PAGE_SIZE, site) == 0:
+        # uncovered: each of these has a frame of its own, and frames run out first
         put_page(page, H_DRV, b"xdp_page_new:exhausted")
         return 0
     M_frames[page].copy = True
@@ -368,7 +369,7 @@ cdef int build_skb_from_xdp_buff(const XdpBuff* x, uint32_t frags_truesize) noex
     """build_skb_from_xdp_buff(): the skb, or 0."""
     cdef int s, i
     if x.data_end > xdp_data_hard_end(x):
-        return 0
+        return 0    # uncovered: S16 has looked before
     s = build_skb(x.hard_start, x.frame_sz, b"build_skb_from_xdp_buff:build_skb")
     if s == 0:
         return 0

@@ -440,7 +440,7 @@ cdef struct Frame:              # one physical page
     uint16_t pins               # of vhost-vdpa
     uint16_t wo                 # judge: accepted mappings that let the device write it
     uint8_t dirty
-    int16_t bytes               # content, -1: all zero
+    int16_t bytes               # number of its content + 1, 0: all zero
 
 cdef struct Mm:                 # the process
     int64_t pinned_vm           # pages

@@ -20,6 +20,7 @@ include "../../sim/virtqueue.pxi"
 include "model/buffers.pxi"
 include "model/xmit.pxi"
 include "model/xdp.pxi"
+include "observe.pxi"
 include "model/receive.pxi"
 include "model/poll.pxi"
 include "model/lifecycle.pxi"
@@ -38,6 +39,8 @@ cdef void op_consume(const vf_op* op) noexcept nogil:
     cdef uint32_t n = 0
     while S.n and n < op.arg[CONSUME_COUNT]:
         step(b"op_consume:loop")
+        if unlikely(W_trace):
+            observe_packet(S_skbs[S.head])
         kfree_skb(stack_pop(), b"op_consume:free")
         n += 1
     obs(b"freed", n)
@@ -148,6 +151,8 @@ cdef void target_boot() noexcept nogil:
     device_reset()
     xdp_reset()
     program_reset()
+    if unlikely(W_trace):
+        observe_reset()
     S.head = 0
     S.n = 0
     race_begin(0, 0)
@@ -241,16 +246,6 @@ cdef apart_void stall_check() noexcept nogil:
                       i, 0, 0)
 
 
-cdef cold_void obs_queue(int i) noexcept nogil:
-    """What ethtool -S and the ring itself say of queue i."""
-    obs(b"rx0_num_free" if i == 0 else b"rx1_num_free" if i == 1 else b"rx2_num_free",
-        V_vqs[i].num_free)
-    obs(b"rx0_packets" if i == 0 else b"rx1_packets" if i == 1 else b"rx2_packets",
-        vi_rq[i].stats.packets)
-    obs(b"rx0_bytes" if i == 0 else b"rx1_bytes" if i == 1 else b"rx2_bytes", vi_rq[i].stats.bytes)
-    obs(b"rx0_drops" if i == 0 else b"rx1_drops" if i == 1 else b"rx2_drops", vi_rq[i].stats.drops)
-
-
 cdef always_void target_after_op() noexcept nogil:
     cdef int i
     cdef bint empty = False
@@ -261,12 +256,13 @@ cdef always_void target_after_op() noexcept nogil:
         if V_vqs[i].live:
             vq_check(&V_vqs[i], i)
             if unlikely(W_trace):
-                obs_queue(i)
+                observe_queue(i)
     if unlikely(W_trace):
         obs(b"rx_length_errors", vi.rx_length_errors)
         obs(b"rx_frame_errors", vi.rx_frame_errors)
         if vi.xdp_ever:
             obs_xdp()
+        observe_packets()
     if unlikely(vi.xdp_ever):
         for i in range(vi.max_queue_pairs):
             judge_kicked(i)
@@ -280,9 +276,13 @@ cdef void target_shutdown() noexcept nogil:
     virtnet_remove()
     while S.n:
         step(b"target_shutdown:stack")
+        if unlikely(W_trace):
+            observe_packet(S_skbs[S.head])
         kfree_skb(stack_pop(), b"target_shutdown:free")
     while xdp_target_done():
         step(b"target_shutdown:targets")
+    if unlikely(W_trace):
+        observe_packets()
     books_check(b"target_shutdown:books")
     maps_leak_check(b"target_shutdown:maps")
     leak_check(b"target_shutdown:leak" if vi.probed else b"target_shutdown:no_device")

@@ -55,7 +55,7 @@ def test_each_kind_of_op_is_projected_or_skipped_with_a_reason():
         projection = _project(f"open()\n{op.name}()\n")
         assert (projection.cut is not None) == (op.name in real.CANNOT), op.name
         assert bool(projection.skipped) == (op.name in real.SKIPPED), op.name
-    assert len(real.SKIPPED) + len(real.CANNOT) <= len(TARGET.schema.ops) // 10
+    assert len(real.SKIPPED) + len(real.CANNOT) <= len(TARGET.schema.ops) * 15 // 100
 
 
 def test_what_the_kernel_does_by_itself_is_in_the_program():

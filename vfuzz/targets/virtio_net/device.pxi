@@ -422,7 +422,6 @@ cdef int op_xmit(const vf_op* op) noexcept nogil:
             break
         frames[n] = xdp_frame_new()
         if frames[n] == 0:
-            # uncovered: 512 frames and more take 32 ops of this kind, and each sends or returns
             put_page(page, H_XDP, b"op_xmit:exhausted")
             break
         X_frame[frames[n]].held = True

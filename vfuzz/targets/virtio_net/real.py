@@ -36,7 +36,11 @@ SKIPPED = {
     "forward": "forward is done as consume(count=1): what a process sends is another packet"
 }
 #: Ops that the guest does not do and that others depend on.
-CANNOT: dict[str, str] = {}
+#: The other ops of XDP do nothing as long as no program is attached.
+CANNOT: dict[str, str] = {
+    "xdp": "the agent has no programs to attach",
+    "nack": "the agent's device answers every command",
+}
 #: How a generated program begins mostly.
 BEGIN = ("open",)
 #: Boot options that are arguments of the guest's kernel.

@@ -670,8 +670,8 @@ static int vf_do(const struct vf_request *r)
 }
 
 /*
- * Making and removing a device allocates hundreds of things, and KASAN writes down the stack of each:
- * a worker's is a short one.
+ * Making and removing a device allocates hundreds of things, and KASAN writes down the stack of
+ * each: a worker's is a short one.
  */
 struct vf_errand {
 	struct work_struct work;

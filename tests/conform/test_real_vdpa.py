@@ -83,18 +83,51 @@ def test_user_addresses_outside_of_the_area_stay():
     ],
 )
 def test_frames_are_those_of_the_model(pattern: str, pieces: list[tuple[int, int, int]]):
-    (action,) = _actions(f"mmap(npages=4, pattern={pattern})\n")
+    action, _ = _actions(f"mmap(npages=4, pattern={pattern})\nupdate(npages=64)\n")
     assert action == ("map", pieces, False)
 
 
 def test_a_file_has_the_same_frames_wherever_it_is_mapped():
-    first, second, third = _actions(
+    first, second, third, _ = _actions(
         "mmap(npages=2, kind=shared, pgoff=1)\nmmap(upage=8, npages=3, kind=shared)\n"
-        "mmap(npages=1, kind=shared, file=1)\n", boot="boot(memory=none)"
+        "mmap(npages=1, kind=shared, file=1)\nupdate(npages=64)\n", boot="boot(memory=none)"
     )  # fmt: skip
     assert first == ("map", [(0, 0, 2)], False)
     assert second == ("map", [(8, 2, 1), (9, 0, 2)], False)
     assert third == ("map", [(0, 3, 1)], False)
+
+
+def test_only_memory_that_messages_name_is_mapped():
+    ops = "mmap(npages=8)\nupdate(npages=2, upage=3)\nmmap(upage=100, npages=9)\n"
+    first, _, second = _actions(ops)
+    assert first == ("map", [(3, 68, 4)], False)
+    assert second == ("map", [], False)
+    first, _, _, _ = _actions(ops + "bring_up()\n")
+    assert first == ("map", [(0, 65, 8)], False, [(0, 65, 8)])
+    first, _ = _actions("mmap(npages=8)\nupdate(npages=0, span=all)\n")
+    assert first[1] == [(0, 65, 8)]
+
+
+@pytest.mark.parametrize(
+    ("ops", "needs"),
+    [
+        ("vring_num()\nvring_enable()\n", ("sizes",)),  # the node is not open
+        ("open()\nset_owner()\nvring_num()\nvring_enable()\n", ()),
+        ("open()\nset_owner()\nvring_num()\nvring_enable(index=1)\n", ("sizes",)),
+        ("bring_up()\nvring_enable(index=2)\n", ()),
+        ("bring_up(queues=RX)\nvring_enable(index=2)\n", ("sizes",)),
+        ("open()\nresume()\nget_vring()\n", ("kick", "sizes")),
+    ],
+)
+def test_a_device_is_made_again_for_what_a_program_would_see(ops: str, needs: tuple[str, ...]):
+    assert _project(ops).payload["needs"] == needs
+
+
+def test_the_configuration_is_as_new_behind_a_program_that_could_change_it():
+    assert _project("open()\nget_config()\n").payload["restore"] is None
+    number, data = _project("open()\nset_config()\n", "boot(mac=plain)").payload["restore"]
+    assert (number, data[:8]) == (0x4008AF74, struct.pack("<II", 0, 24))
+    assert data[8:20] == b"\x52\x54\x01\x02\x03\x04\0\0\0\0\xdc\x05"
 
 
 def test_in_va_mode_memory_is_mapped_as_a_process_does():

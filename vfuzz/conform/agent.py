@@ -59,6 +59,7 @@ libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_i
                       ctypes.c_long)  # fmt: skip
 libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 libc.syscall.restype = ctypes.c_long
+libc.memcmp.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
 MAP_FAILED = ctypes.c_void_p(-1).value
 
 
@@ -230,14 +231,15 @@ class Process:
     def write(self, data):
         return (os.write(NODE, data), None)
 
-    def map(self, pieces, readonly):
-        """pieces: (upage, first page of the pool, count)."""
+    def map(self, pieces, readonly, seen=()):
+        """pieces: (upage, first page of the pool, count) that the kernel may be asked for; seen:
+        all that there are, if the guest may use them: it does so in the pool."""
         prot = PROT_READ if readonly else PROT_READ | PROT_WRITE
         for upage, first, count in pieces:
             ret = self.pool.place(AREA + upage * PAGE, first, count, prot)
             if ret < 0:
                 return (ret, None)
-            # through the pool it needs no page fault
+        for upage, first, count in seen:
             self.mark(upage, count, VIEW + first * PAGE, not readonly)
         return (0, None)
 
@@ -392,17 +394,18 @@ class Driver:
         """A number for all bytes of the memory, and the pages with any: [(address, bytes)]."""
         total = 0
         found = []
-        for address, pages, key in self._runs(limit):
+        differs = libc.memcmp
+        for start, pages, key in self._runs(limit):
             for first in range(0, pages, CHUNK_PAGES):
                 n = min(CHUNK_PAGES, pages - first)
-                data = ctypes.string_at(address + first * PAGE, n * PAGE)
-                if data == ZEROS[: n * PAGE]:
+                address = start + first * PAGE
+                if not differs(address, ZEROS, n * PAGE):
                     continue
-                for i in range(n):
-                    page = data[i * PAGE : (i + 1) * PAGE]
-                    if page != ZEROS[:PAGE]:
-                        total += zlib.crc32(page, key + first + i)
-                        found.append(address + (first + i) * PAGE)
+                for at in range(address, address + n * PAGE, PAGE):
+                    if differs(at, ZEROS, PAGE):
+                        page = (ctypes.c_char * PAGE).from_address(at)
+                        total += zlib.crc32(page, key + (at - start) // PAGE)
+                        found.append(at)
         return total & 0xFFFFFFFF, found
 
     def _runs(self, limit):
@@ -486,7 +489,7 @@ class Machine:
         self.driver = Driver(Turns())
         self.netlink = None
         self.made = None  # the device that is there, as it was asked for; None: there is none
-        self.dirty = True
+        self.traces = set()  # what programs left in it
         self.child = None
         self.memory = None  # what the area of the first process holds, if it is what begins one
         self.pinned = 0  # pins that the programs so far left behind
@@ -523,11 +526,11 @@ class Machine:
                 continue
             lines.append(record.split(";", 1)[-1].split("\n", 1)[0])
 
-    def device(self, wanted):
-        """The device as a program wants it: 0 or -errno."""
+    def device(self, wanted, needs):
+        """The device as a program wants it, without traces that it would see: 0 or -errno."""
         if self.netlink is None:
             self.netlink = Netlink()
-        if self.made == wanted and not self.dirty:
+        if self.made == wanted and self.traces.isdisjoint(needs):
             return 0
         if self.made is not None:
             ret = self.netlink.remove()
@@ -535,7 +538,7 @@ class Machine:
                 raise OSError(-ret, "the device of the program before cannot be removed")
             self.made = None
         ret = self.netlink.add(wanted)
-        self.dirty = False
+        self.traces.clear()
         if ret == 0:
             self.made = wanted
         return ret
@@ -577,14 +580,15 @@ class Machine:
     def run(self, program):
         """Do a program: (device, answers, left, log lines, what the end showed else).
 
-        program: {"device": see Netlink.add(), "dirty": does it leave traces in the device, "child":
-        needs one, "before": actions of both processes, "steps": (who, all, watch, action), "guest":
-        None, or what Driver.begin() takes}
+        program: {"device": see Netlink.add(), "needs", "leaves": traces in the device that it would
+        see, that it leaves, "restore": what an ioctl needs for the configuration to be as new, or
+        None, "child": needs one, "before": actions of both processes, "steps": (who, all, watch,
+        action), "guest": None, or what Driver.begin() takes}
 
         watch: 0 nothing, 1 charged pages, 2 pins too, 3 pins too if the call failed.
         """
-        made = self.device(program["device"])
-        self.dirty = program["dirty"]
+        made = self.device(program["device"], program["needs"])
+        self.traces.update(program["leaves"])
         child = None
         if program["child"]:
             if self.child is None:
@@ -623,6 +627,9 @@ class Machine:
                 asked = watch == 2 or (watch == 3 and answer[0] < 0)
                 answer = (*answer, pinned, self.pins() - base if asked else None)
             answers.append(answer)
+        if program["restore"] is not None and self.made is not None:
+            parent.do(("open",))  # it may be open
+            parent.do(("ioctl", *program["restore"]))
         with contextlib.suppress(OSError):
             os.close(NODE)
         end = self.driver.end() if guest is not None else {}

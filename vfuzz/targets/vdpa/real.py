@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -99,9 +99,10 @@ _WATCH = {
 }
 #: Ops whose action depends on what came before, or on boot options.
 _CHANGING = ("mmap", "munmap", "rlimit", "dev_add")
-#: Ops that leave something in the device when the node is closed.
-_TRACES = ("set_config", "vring_num", "vring_addr", "vring_base", "vring_enable", "vring_fd",
-           "set_group_asid", "set_features", "suspend", "resume", *_RINGS)  # fmt: skip
+#: A reset leaves of a device what was configured, the sizes of its queues, and (6.12) the kick that
+#: came while it was suspended.
+_CONFIG_MAX = 24  # bytes of the configuration, before padding
+_MTU = 1500
 
 
 class Impossible(Exception):
@@ -144,9 +145,15 @@ class Projection:
 class _Memory:
     """The frames that the model gives to pages: the guest's pool takes the same."""
 
-    def __init__(self, era: str, pool: int, files_only: bool) -> None:
+    def __init__(
+        self, era: str, pool: int, files_only: bool, asked: Sequence[tuple[int, int]] = (),
+        seen: bool = True,
+    ) -> None:  # fmt: skip
+        """asked: pages of the area (first, end) that messages name; seen: the guest uses them."""
         self.era = era
         self.pool = pool
+        self.asked = asked
+        self.seen = seen
         self.frames = 0
         self.files: dict[tuple[int, int], int] = {}
         self.as_vmas = files_only
@@ -179,7 +186,9 @@ class _Memory:
         if self.as_vmas:
             self.mapped.update(range(upage, upage + n))
             return ("map_vma", upage, n, shared, readonly, file, pgoff)
-        return ("map", _pieces(upage, frames), readonly)
+        pieces = _pieces(upage, frames)
+        wanted = _within(pieces, self.asked)
+        return ("map", wanted, readonly, pieces) if self.seen else ("map", wanted, readonly)
 
     def anonymous(self, n: int, pattern: str) -> list[int]:
         taken = {"scattered": 2 * n, "pairs": n + (n >> 1)}.get(pattern, n)
@@ -211,6 +220,39 @@ def _pieces(upage: int, frames: list[int]) -> list[tuple[int, int, int]]:
         else:
             pieces.append((upage + i, frame, 1))
     return pieces
+
+
+def _within(
+    pieces: Sequence[tuple[int, int, int]], asked: Sequence[tuple[int, int]]
+) -> list[tuple[int, int, int]]:
+    """The parts of pieces that lie in one of the ranges, which are in order and apart."""
+    found = []
+    for at, first, count in pieces:
+        for start, end in asked:
+            low, high = max(at, start), min(at + count, end)
+            if low < high:
+                found.append((low, first + low - at, high - low))
+    return found
+
+
+def _asked(calls: Sequence[Step], boot: Mapping[str, int]) -> list[tuple[int, int]]:
+    """Ranges of pages of the area that messages name, in order and apart."""
+    ranges = []
+    for call in calls:
+        if call.name == "bring_up":
+            ranges.append((0, 33))
+        elif call.name == "update" or (call.name == "write" and call.args["type"] == 2):
+            w = words(call.name, call.args, boot, (0, U64))
+            start = w["same"] if call.name == "write" else w["uaddr"]
+            first = max(0, (start - AREA) // PAGE)
+            ranges.append((first, min(AREA_PAGES, (start + w["size"] - AREA) // PAGE + 2)))
+    merged: list[tuple[int, int]] = []
+    for first, end in sorted(ranges):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        elif first < end:
+            merged.append((first, end))
+    return merged
 
 
 class Step(NamedTuple):
@@ -256,6 +298,37 @@ def _features(bits: int, era: str) -> int:
     names = next(arg for arg in BOOT if arg.name == "features").names
     known = [n for i, n in enumerate(names) if bits >> i & 1 and n in _FEATURE_BITS]
     return sum(1 << _FEATURE_BITS[n] for n in known if n and (n != "STATUS" or era != "linux-6.1"))
+
+
+def _leaves(names: Container[str]) -> tuple[str, ...]:
+    """What ops leave in the device when the node is closed."""
+    sizes = ("sizes",) if "vring_num" in names or "bring_up" in names else ()
+    return (*sizes, "kick") if "suspend" in names else sizes
+
+
+def _needs(calls: Sequence[Step], known: Known) -> tuple[str, ...]:
+    """What the program would see of an older program's traces."""
+    needs = {"kick"} if any(call.name == "resume" for call in calls) else set()
+    sized: set[int] = set()
+    for i, call in enumerate(calls):
+        done = known.get(i, {}).get("ret") == 0
+        if call.name == "vring_num" and done:
+            sized.add(call.args["index"])
+        elif call.name == "bring_up" and done:
+            sized.update(q for q in range(3) if call.args["queues"] >> q & 1)
+        elif call.name == "dev_add":
+            sized.clear()
+        elif call.name == "get_vring" or (
+            call.name == "vring_enable" and call.args["index"] not in sized
+        ):
+            needs.add("sizes")
+    return tuple(sorted(needs))
+
+
+def _restore(device: tuple[int, bytes]) -> tuple[int, bytes]:
+    """The ioctl that makes a configuration as new: address, and the MTU behind two numbers."""
+    config = struct.pack("<6sHHH", device[1], 0, 0, _MTU).ljust(_CONFIG_MAX, b"\0")
+    return (_NUMBERS["SET_CONFIG"], struct.pack("<II", 0, _CONFIG_MAX) + config)
 
 
 def _device(boot: Mapping[str, int], said: Mapping[str, str], era: str) -> tuple[int, bytes]:
@@ -304,19 +377,20 @@ def project(program: Program, era: str, result: Result, pool: int = POOL_PAGES) 
         if boot[name] != value:
             raise Impossible(f"boot: {name} of the simulator is fixed")
     device = _device(boot, said, era)
-    memory = _Memory(era, pool, era != "linux-6.1" and bool(boot["use_va"]))
-    before: list[tuple[Any, ...]] = [
-        ("limit", max(0, _MEMLOCK[said["memlock"]] - boot["foreign"]))
-    ]
-    if said["memory"] != "none":
-        order = "scattered" if said["memory"] == "scattered" else "contiguous"
-        before.append(memory.map(0, 64, said["memory"] == "shared", False, order, 0, 0))
     steps: list[tuple[Any, ...]] = []
     skipped: dict[int, str] = {}
     who = 0
     calls = calls_of(program)
     names = {call.name for call in calls}
     rings = not _RINGS.isdisjoint(names)
+    memory = _Memory(era, pool, era != "linux-6.1" and bool(boot["use_va"]), _asked(calls, boot),
+                     rings)  # fmt: skip
+    before: list[tuple[Any, ...]] = [
+        ("limit", max(0, _MEMLOCK[said["memlock"]] - boot["foreign"]))
+    ]
+    if said["memory"] != "none":
+        order = "scattered" if said["memory"] == "scattered" else "contiguous"
+        before.append(memory.map(0, 64, said["memory"] == "shared", False, order, 0, 0))
     script = _script(_core.guest_script()) if rings else {}
     assert result.raw_trace is not None, "the result of a traced run"
     fired = {event[0] for event in result.raw_trace[1] if event[1] == "fault"}
@@ -353,8 +427,9 @@ def project(program: Program, era: str, result: Result, pool: int = POOL_PAGES) 
             break  # what comes behind is not known
     payload = {
         "device": device,
-        # what an op leaves in the device when the node is closed
-        "dirty": any(call.name in _TRACES for call in calls),
+        "needs": _needs(calls, known),
+        "leaves": _leaves(names),
+        "restore": _restore(device) if rings or "set_config" in names else None,
         # what it leaves in the process
         "memory": any(call.name in _MEMORY for call in calls),
         "closes": any(call.name == "close_fd" for call in calls),

@@ -25,6 +25,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
+#include <linux/workqueue.h>
 #include <net/busy_poll.h>
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
 #include <net/netdev_queues.h>
@@ -668,6 +669,36 @@ static int vf_do(const struct vf_request *r)
 	return -EINVAL;
 }
 
+/*
+ * Making and removing a device allocates hundreds of things, and KASAN writes down the stack of
+ * each: a worker's is a short one. And refill work that was scheduled before is done before.
+ */
+struct vf_errand {
+	struct work_struct work;
+	const struct vf_request *request;
+	int ret;
+};
+
+static void vf_errand_do(struct work_struct *work)
+{
+	struct vf_errand *errand = container_of(work, struct vf_errand, work);
+
+	errand->ret = vf_do(errand->request);
+}
+
+static int vf_send(const struct vf_request *request)
+{
+	struct vf_errand errand = { .request = request };
+
+	if (request->command > VF_UNPLUG && request->command != VF_LET)
+		return vf_do(request);
+	INIT_WORK_ONSTACK(&errand.work, vf_errand_do);
+	schedule_work(&errand.work);
+	flush_work(&errand.work);
+	destroy_work_on_stack(&errand.work);
+	return errand.ret;
+}
+
 static long vf_ioctl(struct file *file, unsigned int cmd, unsigned long where)
 {
 	struct vf_request request;
@@ -682,7 +713,7 @@ static long vf_ioctl(struct file *file, unsigned int cmd, unsigned long where)
 	mutex_lock(&vf_lock);
 	memset(&answer, 0, sizeof(answer));
 	vf_settle();
-	answer.ret = vf_do(&request);
+	answer.ret = vf_send(&request);
 	vf_settle();
 	vf_look(&answer);
 	/* the answer takes the request's place; it is larger, and the caller knows */

@@ -671,7 +671,7 @@ static int vf_do(const struct vf_request *r)
 
 /*
  * Making and removing a device allocates hundreds of things, and KASAN writes down the stack of
- * each: a worker's is a short one.
+ * each: a worker's is a short one. And refill work that was scheduled before is done before.
  */
 struct vf_errand {
 	struct work_struct work;
@@ -690,7 +690,7 @@ static int vf_send(const struct vf_request *request)
 {
 	struct vf_errand errand = { .request = request };
 
-	if (request->command > VF_UNPLUG)
+	if (request->command > VF_UNPLUG && request->command != VF_LET)
 		return vf_do(request);
 	INIT_WORK_ONSTACK(&errand.work, vf_errand_do);
 	schedule_work(&errand.work);

@@ -152,6 +152,11 @@ def as_json(totals: Totals, kernel: Kernel, era: str, quirks: tuple[str, ...],
     }
 
 
+def of(found: Found, kernel: Kernel) -> str:
+    """One divergence."""
+    return "\n".join([f"kernel {kernel.name}, Linux {kernel.version}", *_found(found), ""])
+
+
 def write(out: Path, totals: Totals, kernel: Kernel, era: str, quirks: tuple[str, ...]) -> None:
     """Each divergence that is not explained as a program and a report."""
     out.mkdir(parents=True, exist_ok=True)
@@ -160,5 +165,4 @@ def write(out: Path, totals: Totals, kernel: Kernel, era: str, quirks: tuple[str
         program = found.verdict.program
         head = head_of(program.target.name, (era,), quirks)
         write_atomic(out / f"{slug}.vf", f"{head}# {found.signature}\n{program}".encode())
-        report = "\n".join([f"kernel {kernel.name}, Linux {kernel.version}", *_found(found)])
-        write_atomic(out / f"{slug}.txt", f"{report}\n".encode())
+        write_atomic(out / f"{slug}.txt", of(found, kernel).encode())

@@ -390,7 +390,7 @@ cdef int virtqueue_resize(int q, uint32_t num) noexcept nogil:
     cdef uint64_t token, mem
     cdef int err = 0
     cdef bint packed = vq.packed, indirect = vq.indirect, event_idx = vq.event
-    cdef bint premapped = vq.premapped
+    cdef bint premapped = vq.premapped, broken = vq.broken
     if <uint32_t>vq.num == num:
         return 0
     vq.enabled = False
@@ -409,6 +409,8 @@ cdef int virtqueue_resize(int q, uint32_t num) noexcept nogil:
     kfree(mem, b"virtqueue_resize:free")
     vq_init(vq, <int>num, packed, indirect, event_idx)
     vq.premapped = premapped
+    # virtqueue_init() leaves that alone: what is broken stays so
+    vq.broken = broken
     return err
 
 

@@ -42,7 +42,7 @@ def command(
 
     \b
     vfuzz quirks virtio-net-rx
-    vfuzz quirks virtio-net-rx --measure --runs 2M --seeds 5 --out docs/quirks-measured.md
+    vfuzz quirks virtio-net-rx --measure --runs 2M --seeds 5 --out quirks-measured.md
     vfuzz quirks virtio-net-rx --measure --only A04
     """
     writable(out)

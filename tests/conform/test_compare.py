@@ -16,7 +16,8 @@ SAID = [{"ret": 0, "pinned": 0}, {"ret": 0}, {"ret": -errno.EBUSY}]
 def _compare(seen, *, text=TEXT, made=0, left=(0, 0), log=(), skipped=()):
     program = TARGET.parse(text)
     result = TARGET.execute(program, "linux-6.12", trace=True)
-    return compare(program, result, seen, made, left, log, skipped)
+    last = {"pinned": left[0], "pins": left[1]}
+    return compare(program, result, {"ret": made}, seen, last, log, skipped)
 
 
 def test_the_same_agrees():
@@ -69,12 +70,12 @@ def test_behind_a_violation_nothing_is_compared():
     result = TARGET.execute(program, "linux-6.12", trace=True)
     assert result.violation is not None
     seen = [{"ret": 0}] * 3 + [{"ret": -errno.EFAULT, "pins": 1}, {"ret": 77}]
-    verdict = compare(program, result, seen, 0, (0, 1), ())
+    verdict = compare(program, result, {"ret": 0}, seen, {"pinned": 0, "pins": 1}, ())
     assert verdict.divergence is None
     assert verdict.cut == result.violation.op == 3
     assert (verdict.violation, verdict.same, verdict.left) == ("V10@judge_pins:runs", True, True)
     seen[3] = {"ret": -errno.EFAULT, "pins": 0}
-    verdict = compare(program, result, seen, 0, (0, 0), ())
+    verdict = compare(program, result, {"ret": 0}, seen, {"pinned": 0, "pins": 0}, ())
     assert verdict.divergence is not None
     assert verdict.divergence.signature == "update.pins: model more, kernel less"
 

@@ -24,11 +24,17 @@ import threading
 import time
 import traceback
 import tty
+import zlib
+from array import array
 
 MAGIC = b"\x00vfz"
 AREA = 0x7E00000000  # a process of User-Mode Linux ends at 0x7F80000000, with its stack
 AREA_PAGES = 4096
+VIEW = 0x7D00000000  # all of the pool, in physical order
 PAGE = 4096
+CHUNK_PAGES = 16  # compared with zeros at once
+ZEROS = bytes(CHUNK_PAGES * PAGE)
+CONTENTS_FEW = 256  # pages that are looked at after an op; all at the end
 NODE = 100  # file descriptors, the same in every process
 EVENTFD = 101
 EVENTFDS = 3
@@ -36,6 +42,7 @@ FILES = 104
 FILES_N = 4
 NOT_EVENTFD = 108
 CLOSED = 109
+KEPT = 111  # the eventfds once more: what a program closes can still be signalled
 FILE_PAGES = 8192
 NODE_PATH = "/dev/vhost-vdpa-0"
 DEVICE = b"vfuzz0"
@@ -52,6 +59,7 @@ libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_i
                       ctypes.c_long)  # fmt: skip
 libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 libc.syscall.restype = ctypes.c_long
+libc.memcmp.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
 MAP_FAILED = ctypes.c_void_p(-1).value
 
 
@@ -97,19 +105,20 @@ class Pool:
         for i in range(len(self.offsets) - 2, -1, -1):
             if self.offsets[i + 1] == self.offsets[i] + 1:
                 self.runs[i] = self.runs[i + 1] + 1
+        self.place(VIEW, 0, len(self.offsets), PROT_READ | PROT_WRITE, MAP_POPULATE)
 
     def __len__(self):
         return len(self.offsets)
 
-    def map(self, upage, first, count, prot):
-        """Pages first, ... of the pool at page upage of the area: 0 or -errno."""
+    def place(self, address, first, count, prot, flags=0):
+        """Pages first, ... of the pool at an address: 0 or -errno."""
         while count:
             n = min(count, self.runs[first])
-            got = mmap_at(AREA + upage * PAGE, n, prot, MAP_SHARED | MAP_FIXED, self.FD,
+            got = mmap_at(address, n, prot, MAP_SHARED | MAP_FIXED | flags, self.FD,
                           self.offsets[first])  # fmt: skip
             if got < 0:
                 return got
-            upage, first, count = upage + n, first + n, count - n
+            address, first, count = address + n * PAGE, first + n, count - n
         return 0
 
 
@@ -120,7 +129,7 @@ class Netlink:
     """The family `vdpa`: devices come and go."""
 
     NEW, DEL = 3, 4
-    MGMTDEV, NAME, FEATURES = 2, 4, 20
+    MGMTDEV, NAME, MAC, FEATURES = 2, 4, 10, 20
 
     def __init__(self):
         self.sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16)
@@ -154,10 +163,14 @@ class Netlink:
             self.sock.recv(65536)  # the acknowledgement behind it
         return reply
 
-    def add(self, features):
+    def add(self, device):
+        """device: (features, 0 for all; MAC address, empty for none)."""
+        features, mac = device
         attrs = self._attr(self.MGMTDEV, b"vdpasim_net\0") + self._attr(self.NAME, DEVICE + b"\0")
         if features:
             attrs += self._attr(self.FEATURES, struct.pack("<Q", features))
+        if mac:
+            attrs += self._attr(self.MAC, mac)
         try:
             self._ask(self.family, self.NEW, 1, attrs)
         except OSError as error:
@@ -182,6 +195,9 @@ class Process:
         self.pool = pool
         self.status = os.open("/proc/self/status", os.O_RDONLY)
         self.doorbells = set()
+        # where each page of the area can be reached, 0 for nowhere, and whether it is writable
+        self.where = array("Q", bytes(8 * AREA_PAGES))
+        self.writable = bytearray(AREA_PAGES)
 
     def do(self, action):
         try:
@@ -215,14 +231,24 @@ class Process:
     def write(self, data):
         return (os.write(NODE, data), None)
 
-    def map(self, pieces, readonly):
-        """pieces: (upage, first page of the pool, count)."""
+    def map(self, pieces, readonly, seen=()):
+        """pieces: (upage, first page of the pool, count) that the kernel may be asked for; seen:
+        all that there are, if the guest may use them: it does so in the pool."""
         prot = PROT_READ if readonly else PROT_READ | PROT_WRITE
         for upage, first, count in pieces:
-            ret = self.pool.map(upage, first, count, prot)
+            ret = self.pool.place(AREA + upage * PAGE, first, count, prot)
             if ret < 0:
                 return (ret, None)
+        for upage, first, count in seen:
+            self.mark(upage, count, VIEW + first * PAGE, not readonly)
         return (0, None)
+
+    def mark(self, upage, pages, address, writable=False):
+        """Pages of the area are at an address now; 0: they are gone."""
+        ends = address + pages * PAGE if address else 0
+        self.where[upage : upage + pages] = array("Q", range(address, ends, PAGE) if address
+                                                  else bytes(8 * pages))  # fmt: skip
+        self.writable[upage : upage + pages] = bytes([writable]) * pages
 
     def map_vma(self, upage, pages, shared, readonly, file, pgoff):
         """As a process does it: anonymous memory, or a shared file."""
@@ -230,12 +256,16 @@ class Process:
         flags = MAP_FIXED | (MAP_SHARED if shared else MAP_PRIVATE | MAP_ANON)
         got = mmap_at(AREA + upage * PAGE, pages, prot, flags, FILES + file if shared else -1,
                       pgoff)  # fmt: skip
+        if got >= 0:
+            self.mark(upage, pages, got, not readonly)
         return (min(got, 0), None)
 
     def map_node(self, upage, pages, pgoff, private, readable):
         prot = PROT_READ | PROT_WRITE if readable else PROT_WRITE
         flags = MAP_FIXED | (MAP_PRIVATE if private else MAP_SHARED)
         got = mmap_at(AREA + upage * PAGE, pages, prot, flags, NODE, pgoff)
+        if got != -errno.EBADF:
+            self.mark(upage, pages, 0)  # what was there is gone, whatever becomes of this
         if got >= 0:
             self.doorbells.add(upage)
         return (min(got, 0), None)
@@ -243,6 +273,7 @@ class Process:
     def unmap(self, upage, pages):
         if libc.munmap(AREA + upage * PAGE, pages * PAGE):
             return (-ctypes.get_errno(), None)
+        self.mark(upage, pages, 0)
         return (0, None)
 
     def limit(self, pages):
@@ -263,13 +294,149 @@ class Process:
         """Leave the area as it was before the program."""
         self.doorbells.clear()
         libc.munmap(AREA, AREA_PAGES * PAGE)
+        self.mark(0, AREA_PAGES, 0)
         return (0, None)
+
+    def reach(self, at, n, write):
+        """[(address, bytes)] of n bytes at byte `at` of the area; None if that is a fault."""
+        parts = []
+        while n:
+            upage, off = divmod(at, PAGE)
+            if upage >= AREA_PAGES or not self.where[upage]:
+                return None
+            if write and not self.writable[upage]:
+                return None
+            part = min(n, PAGE - off)
+            parts.append((self.where[upage] + off, part))
+            at, n = at + part, n - part
+        return parts
 
     def pinned(self):
         """Pages that the process is charged for, from VmPin."""
         text = os.pread(self.status, 4096, 0)
         at = text.find(b"VmPin:")
         return int(text[at + 6 : text.index(b"kB", at)]) // 4
+
+
+# ---- the guest of the device ---------------------------------------------------------------------
+
+
+class Turns:
+    """Whose turn it is: as a real-time process the agent is never interrupted by the kernel's
+    threads, which do the device's work; they work when it lets them."""
+
+    def __init__(self):
+        self.load = os.open("/proc/loadavg", os.O_RDONLY)
+        self.first, self.last = os.sched_param(1), os.sched_param(0)
+        with contextlib.suppress(OSError), open("/proc/sys/kernel/sched_rt_runtime_us", "w") as rt:
+            rt.write("-1")
+
+    def mine(self):
+        os.sched_setscheduler(0, os.SCHED_FIFO, self.first)
+
+    def rest(self):
+        """Until nobody but the agent has anything to do."""
+        os.sched_setscheduler(0, os.SCHED_IDLE, self.last)
+        while True:
+            os.sched_yield()
+            if b" 1/" in os.pread(self.load, 64, 0):
+                break
+
+
+class Driver:
+    """What a guest does with its rings: stores, loads and kicks, and the time that it waits."""
+
+    def __init__(self, turns):
+        self.turns = turns
+
+    def begin(self, process, frames, va, signals):
+        """frames: pages of the pool that the program has; va: it is not in the pool; signals: count
+        those of the eventfds."""
+        self.process = process
+        self.frames = frames
+        self.va = va
+        self.signals = signals
+        self.turns.mine()
+
+    def do(self, entries, caller):
+        """The entries one after the other, up to the first that fails: (ret, loads, contents)."""
+        loads = []
+        contents = None
+        for kind, at, what in entries:
+            if kind == "store":
+                parts = self.process.reach(at, len(what), True)
+                if parts is None:
+                    return (-errno.EFAULT, loads, contents)
+                done = 0
+                for address, n in parts:
+                    ctypes.memmove(address, what[done : done + n], n)
+                    done += n
+            elif kind == "load":
+                parts = self.process.reach(at, what, False)
+                if parts is None:
+                    return (-errno.EFAULT, loads, contents)
+                loads.append(b"".join(ctypes.string_at(*part) for part in parts))
+            elif kind == "kick":
+                os.write(KEPT + at, b"\1\0\0\0\0\0\0\0")
+            elif kind == "run":
+                self.turns.rest()
+                self.turns.mine()
+                contents = self.contents(CONTENTS_FEW)[0]
+            elif kind == "call":
+                ret = caller.do(what)[0]
+                if ret < 0:
+                    return (ret, loads, contents)
+            else:
+                return (-at, loads, contents)
+        return (0, loads, contents)
+
+    def contents(self, limit):
+        """A number for all bytes of the memory, and the pages with any: [(address, bytes)]."""
+        total = 0
+        found = []
+        differs = libc.memcmp
+        for start, pages, key in self._runs(limit):
+            for first in range(0, pages, CHUNK_PAGES):
+                n = min(CHUNK_PAGES, pages - first)
+                address = start + first * PAGE
+                if not differs(address, ZEROS, n * PAGE):
+                    continue
+                for at in range(address, address + n * PAGE, PAGE):
+                    if differs(at, ZEROS, PAGE):
+                        page = (ctypes.c_char * PAGE).from_address(at)
+                        total += zlib.crc32(page, key + (at - start) // PAGE)
+                        found.append(at)
+        return total & 0xFFFFFFFF, found
+
+    def _runs(self, limit):
+        """(address, pages, key of the first) of what is looked at."""
+        if not self.va:
+            yield VIEW, min(self.frames, limit), 0
+            return
+        where = self.process.where
+        for upage in range(min(AREA_PAGES, limit)):
+            if where[upage]:
+                yield where[upage], 1, upage
+
+    def end(self):
+        """Leave the memory clean, the eventfds at 0: {"contents", "e0", "e1", "e2"}."""
+        self.turns.rest()
+        seen = {}
+        seen["contents"], pages = self.contents(len(self.process.pool))
+        if self.va:
+            for file in range(FILES, FILES + FILES_N):
+                os.ftruncate(file, 0)
+                os.ftruncate(file, FILE_PAGES * PAGE)
+        else:
+            for address in pages:
+                ctypes.memset(address, 0, PAGE)
+        for i in range(EVENTFDS):
+            count = 0
+            with contextlib.suppress(BlockingIOError):
+                count = int.from_bytes(os.read(KEPT + i, 8), sys.byteorder)
+            if self.signals:
+                seen[f"e{i}"] = count
+        return seen
 
 
 class Child:
@@ -288,6 +455,8 @@ class Child:
                 action = marshal.loads(data)
                 answer = process.pinned() if action[0] == "pinned" else process.do(action)
                 os.write(from_child, marshal.dumps(answer))
+        # it works only when it is asked, and then for the first process
+        os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(1))
 
     def do(self, action):
         os.write(self.to_child, marshal.dumps(action))
@@ -314,10 +483,13 @@ class Machine:
         for i in range(FILES_N):
             put_fd(os.memfd_create(f"file{i}"), FILES + i)
             os.ftruncate(FILES + i, FILE_PAGES * PAGE)
-        self.free_eventfds()
+        for i in range(EVENTFDS):
+            put_fd(os.eventfd(0, os.EFD_NONBLOCK), KEPT + i)
+        self.open_eventfds()
+        self.driver = Driver(Turns())
         self.netlink = None
-        self.features = None  # of the device that is there; None: there is none
-        self.dirty = True
+        self.made = None  # the device that is there, as it was asked for; None: there is none
+        self.traces = set()  # what programs left in it
         self.child = None
         self.memory = None  # what the area of the first process holds, if it is what begins one
         self.pinned = 0  # pins that the programs so far left behind
@@ -330,9 +502,9 @@ class Machine:
             b != a + 1 for a, b in zip(self.pool.offsets, self.pool.offsets[1:], strict=False)
         ), "release": os.uname().release}  # fmt: skip
 
-    def free_eventfds(self):
+    def open_eventfds(self):
         for i in range(EVENTFDS):
-            put_fd(os.eventfd(0, os.EFD_NONBLOCK), EVENTFD + i)
+            os.dup2(KEPT + i, EVENTFD + i, inheritable=False)
 
     def pins(self):
         """Page pins of everybody, taken and not given back."""
@@ -354,30 +526,30 @@ class Machine:
                 continue
             lines.append(record.split(";", 1)[-1].split("\n", 1)[0])
 
-    def device(self, features, fresh):
-        """The device as a program wants it: 0 or -errno."""
+    def device(self, wanted, needs):
+        """The device as a program wants it, without traces that it would see: 0 or -errno."""
         if self.netlink is None:
             self.netlink = Netlink()
-        if self.features == features and not (fresh or self.dirty):
+        if self.made == wanted and self.traces.isdisjoint(needs):
             return 0
-        if self.features is not None:
+        if self.made is not None:
             ret = self.netlink.remove()
             if ret:
                 raise OSError(-ret, "the device of the program before cannot be removed")
-            self.features = None
-        ret = self.netlink.add(features)
-        self.dirty = False
+            self.made = None
+        ret = self.netlink.add(wanted)
+        self.traces.clear()
         if ret == 0:
-            self.features = features
+            self.made = wanted
         return ret
 
-    def dev_add(self, features):
+    def dev_add(self, wanted):
         """Make the device; (None, None) while a removal holds the lock that this needs."""
         if self.removal is not None:
             return (None, None)
-        ret = self.netlink.add(features)
+        ret = self.netlink.add(wanted)
         if ret == 0:
-            self.features = features
+            self.made = wanted
         return (ret, None)
 
     def dev_del(self):
@@ -389,7 +561,7 @@ class Machine:
         except OSError:
             ret = self.netlink.remove()
             if ret == 0:
-                self.features = None
+                self.made = None
             return (ret, None)
         self.removal = threading.Thread(target=Netlink().remove)
         self.removal.start()
@@ -403,18 +575,20 @@ class Machine:
         """The node was closed: the removal ends."""
         self.removal.join()
         self.removal = None
-        self.features = None
+        self.made = None
 
     def run(self, program):
-        """Do a program: (device, answers, [(pinned, pins) of each step], left, log lines).
+        """Do a program: (device, answers, left, log lines, what the end showed else).
 
-        program: {"features", "dirty": does it leave traces in the device, "child": needs one,
-        "before": actions of both processes, "steps": (who, all, watch, action)}
+        program: {"device": see Netlink.add(), "needs", "leaves": traces in the device that it would
+        see, that it leaves, "restore": what an ioctl needs for the configuration to be as new, or
+        None, "child": needs one, "before": actions of both processes, "steps": (who, all, watch,
+        action), "guest": None, or what Driver.begin() takes}
 
         watch: 0 nothing, 1 charged pages, 2 pins too, 3 pins too if the call failed.
         """
-        made = self.device(program["features"], False)
-        self.dirty = program["dirty"]
+        made = self.device(program["device"], program["needs"])
+        self.traces.update(program["leaves"])
         child = None
         if program["child"]:
             if self.child is None:
@@ -431,9 +605,15 @@ class Machine:
         self.memory = memory
         base = self.pinned
         answers = []
+        guest = program["guest"]
+        if guest is not None:
+            self.driver.begin(parent, *guest)
         for who, everybody, watch, action in program["steps"]:
             mine = child if who else parent
-            if action[0] in ("dev_add", "dev_del"):
+            if action[0] == "guest":
+                answer = self.driver.do(action[1], mine)
+                answer = (answer[0], answer[1:])
+            elif action[0] in ("dev_add", "dev_del"):
                 answer = getattr(self, action[0])(*action[1:])
             else:
                 answer = mine.do(action)
@@ -447,21 +627,24 @@ class Machine:
                 asked = watch == 2 or (watch == 3 and answer[0] < 0)
                 answer = (*answer, pinned, self.pins() - base if asked else None)
             answers.append(answer)
+        if program["restore"] is not None and self.made is not None:
+            parent.do(("open",))  # it may be open
+            parent.do(("ioctl", *program["restore"]))
+        with contextlib.suppress(OSError):
+            os.close(NODE)
+        end = self.driver.end() if guest is not None else {}
+        if guest is not None and guest[1]:
+            self.memory = None
         left = self.clean(both, base, program["closes"])
-        return (made, answers, left, self.log())
+        return (made, answers, left, self.log(), end)
 
     def clean(self, both, base, closes):
-        """Close all; what is left behind: (charged pages, pins). closes: it closes eventfds."""
+        """What is left behind when all is closed: (charged pages, pins). closes: the eventfds."""
         if self.memory is None:
             for process in reversed(both):
                 process.do(("forget",))
-        with contextlib.suppress(OSError):
-            os.close(NODE)
         if closes:
-            for fd in range(EVENTFD, EVENTFD + EVENTFDS):
-                with contextlib.suppress(OSError):
-                    os.close(fd)
-            self.free_eventfds()
+            self.open_eventfds()
         if self.removal is not None:
             self.removed()
         self.pinned = self.pins()

@@ -122,18 +122,18 @@ def _differ(op: int, name: str, text: str, what: str, model: int, kernel: int) -
 def compare(
     program: Program,
     result: Result,
+    first: dict[str, int],
     seen: list[dict[str, int]],
-    made: int,
-    left: tuple[int, int],
+    last: dict[str, int],
     log: tuple[str, ...],
     skipped: Container[int] = (),
     labels: Sequence[str] | None = None,
 ) -> Verdict:
     """Compare a traced result of the model with what the kernel said.
 
-    seen     each op's observables; fewer than the program has when the rest was not done
-    made     what making the device returned
-    left     charged pages and pins after the end
+    first    observables of boot
+    seen     each op's; fewer than the program has when the rest was not done
+    last     those of the end
     log      lines of the kernel's log
     skipped  ops that the kernel did not do
     labels   of the ops, in signatures; default: their names
@@ -143,15 +143,17 @@ def compare(
     steps = {step["op"]: dict(step["obs"]) for step in trace[0]}
     cut = result.violation.op if result.violation is not None else None
     n = len(program)
-    kernel = [{"ret": made}, *seen]
+    kernel = [first, *seen]
     if len(seen) == n:
-        kernel.append({"pinned": left[0], "pins": left[1]})
+        kernel.append(last)
     divergence = None
     observables = compared = 0
     for op, theirs in enumerate(kernel, -1):
         if divergence is not None or (cut is not None and op > cut):
             break
         ours = {} if op in skipped else steps.get(op, {})
+        if "undefined" in ours:
+            break  # the model met memory that nobody wrote: what a kernel does is chance
         common = [what for what in ours if what in theirs]
         compared += bool(common) and 0 <= op < n
         observables += len(common)
@@ -170,7 +172,7 @@ def compare(
             violation = result.violation and result.violation.signature
         said_too = violation is not None and bool(steps.get(cut))
         return Verdict(program, (), compared, observables, cut, None, None, violation, said_too,
-                       any(left))  # fmt: skip
+                       bool(last.get("pinned") or last.get("pins")))  # fmt: skip
     rows = [
         Row(op, program.op_text(op), steps.get(op) or None, theirs,
             divergence.what if op == divergence.op else None)

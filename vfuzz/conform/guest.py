@@ -73,9 +73,12 @@ class Guest:
         *,
         memory_mib: int = 192,
         pool_pages: int = 16384,
+        agent_path: Path | None = None,
+        agent_arguments: Sequence[str] | None = None,
         program_max_s: float = PROGRAM_MAX_S,
     ) -> None:
-        """Boot `image` with more kernel arguments. Raises GuestFailed."""
+        """Boot `image` with more kernel arguments; another agent than vdpa's has arguments of
+        its own. Raises GuestFailed."""
         self.program_max_s = program_max_s
         self._data = b""
         self._batches = 0
@@ -93,7 +96,8 @@ class Guest:
             "con=null", "con0=null,fd:1", "con1=null",
             f"ssl0=fd:{to_guest},fd:{from_guest}", "ssl=null", f"umid=g{os.getpid()}-{id(self)}",
             f"uml_dir={self.dir}/", "LC_ALL=C", *arguments, f"init={sys.executable}", "--",
-            "-I", "-S", str(Path(agent.__file__).resolve()), str(pool_pages),
+            "-I", "-S", str(agent_path or Path(agent.__file__).resolve()),
+            *([str(pool_pages)] if agent_arguments is None else agent_arguments),
         ]  # fmt: skip
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(

@@ -33,10 +33,13 @@ DEBIAN = ("6.1", "6.12")
 OLDEST = (6, 1)
 #: Fragments of config/ that can be asked for.
 OPTIONS = ("kasan", "ubsan", "kmemleak", "lockdep")
-BASE = ("base", "vdpa")
+BASE = ("base", "vdpa", "virtio-net-rx")
 #: Tools by command, and the package of each.
 TOOLS = {"make": "make", "gcc": "gcc", "bc": "bc", "flex": "flex", "bison": "bison",
          "ld": "binutils", "tar": "tar", "xz": "xz-utils"}  # fmt: skip
+#: User-Mode Linux takes the generic NET_IP_ALIGN of 2. On x86-64 it is 0, and virtio_net goes other
+#: ways by it: the guest's has to be the one that is in use.
+AS_ON_X86 = tuple(f"CFLAGS_{name}.o=-DNET_IP_ALIGN=0" for name in ("virtio_net", "skbuff"))
 FREE_MIN = 3 << 30  # bytes for a tree and a build
 
 Progress = Callable[[str], None]
@@ -73,6 +76,15 @@ class Kernel(msgspec.Struct, kw_only=True):
     def era(self) -> str:
         return era_of(self.version)
 
+    def module(self, name: str) -> Path:
+        """A module that was built with it. Raises UsageError."""
+        path = self.dir / "modules" / name / f"{name}.ko"
+        if not path.is_file():
+            raise UsageError(
+                f"kernel {self.name} has no module {name}: `vfuzz kernel build` makes it"
+            )
+        return path
+
 
 class Plan(msgspec.Struct, frozen=True):
     """What is to be built: source tree, options, the wanted configuration."""
@@ -94,6 +106,11 @@ def cache_dir() -> Path:
 def config_dir() -> Path:
     """The fragments."""
     return Path(__file__).resolve().parent / "config"
+
+
+def modules_dir() -> Path:
+    """The sources of modules that a guest may load, a folder each."""
+    return Path(__file__).resolve().parent / "modules"
 
 
 def era_of(version: str) -> str:
@@ -261,7 +278,8 @@ def build(what: Plan, progress: Progress, *, jobs: int = 1, nice: int = 0) -> Ke
     out.mkdir(parents=True, exist_ok=True)
     need_space(where, FREE_MIN >> 1)
     before = _read(where / "kernel.json")
-    make = ["nice", "-n", str(nice), "make", "-C", str(what.source), "ARCH=um", f"O={out}"]
+    make = ["nice", "-n", str(nice), "make", "-C", str(what.source), "ARCH=um", f"O={out}",
+            *AS_ON_X86]  # fmt: skip
     started = time.monotonic()
     if (what.source / ".config").exists():
         raise BuildFailed(f"{what.source} was configured in place: `make mrproper` there first")
@@ -278,6 +296,8 @@ def build(what: Plan, progress: Progress, *, jobs: int = 1, nice: int = 0) -> Ke
             f"that it depends on is off, or this version does not have it"
         )
     objects = _make([*make, f"-j{jobs}", "linux"], progress, before.objects if before else 0)
+    if "CONFIG_MODULES=y" in (out / ".config").read_text():
+        _modules(make, out, where / "modules", progress)
     kernel = Kernel(
         name=what.name, version=what.version, source=str(what.source), options=what.options,
         config_hash=what.config_hash, objects=max(objects, before.objects if before else 0),
@@ -287,6 +307,23 @@ def build(what: Plan, progress: Progress, *, jobs: int = 1, nice: int = 0) -> Ke
         raise BuildFailed(f"make ended well, but left no {kernel.image}")
     write_atomic(where / "kernel.json", msgspec.json.format(msgspec.json.encode(kernel)) + b"\n")
     return kernel
+
+
+def _modules(make: list[str], out: Path, where: Path, progress: Progress) -> None:
+    """Build the package's own modules for a kernel. Raises BuildFailed."""
+    symbols = out / "Module.symvers"
+    if not symbols.is_file():  # only `make modules` writes it, and the kernel has none of its own
+        shutil.copyfile(out / "vmlinux.symvers", symbols)
+    _call([*make, "modules_prepare"], "make modules_prepare failed")
+    for source in sorted(modules_dir().iterdir()):
+        target = where / source.name
+        target.mkdir(parents=True, exist_ok=True)
+        for path in source.glob("*.[ch]"):
+            data = path.read_bytes()
+            if not (target / path.name).is_file() or (target / path.name).read_bytes() != data:
+                (target / path.name).write_bytes(data)
+        (target / "Kbuild").write_text(f"obj-m := {source.name}.o\n")
+        _make([*make, f"M={target}", "modules"], progress, 0)
 
 
 def _make(command: list[str], progress: Progress, of: int) -> int:

@@ -90,7 +90,7 @@ def real_of(target: Target) -> Any:
         if error.name != name:
             raise
         raise UsageError(
-            f"{target.name} cannot be compared with a kernel yet; vdpa can"
+            f"{target.name} cannot be compared with a kernel yet; vdpa and virtio-net-rx can"
         ) from None
 
 
@@ -165,21 +165,26 @@ class Session:
     # ---- one program ----
 
     def _project(self, program: Program) -> Any:
-        """For the guest. A failure that was asked for and did not happen, nothing having been
-        there that could fail, is none. Raises real.Impossible."""
-        if not any(op.fail for op in program.data.ops):
-            return self.real.project(program, self.era)
+        """For the guest. Raises real.Impossible."""
+        if hasattr(self.real, "read") and not any(op.fail for op in program.data.ops):
+            # what runs is another program, which is run then
+            return self.real.project(program, self.era, quirks=self.quirks)
         result = self.target.execute(program, self.era, self.quirks, trace=True)
-        fired = {event.op for event in result.events if event.what == "fault"}
-        return self.real.project(program, self.era, fired=fired)
+        return self.real.project(program, self.era, result)
 
     def _verdict(self, program: Program, projection: Any, answer: Any) -> Verdict:
-        made, answers, left, log = answer
-        result = self.target.execute(program, self.era, self.quirks, trace=True)
-        calls = self.real.calls_of(program)
-        seen = [self.real.observe(call, got) for call, got in zip(calls, answers, strict=False)]
+        made, answers, left, log, end = answer
+        ran = getattr(projection, "program", program)  # the real system may do more by itself
+        calls = self.real.calls_of(ran)
         labels = [self.real.label(call) for call in calls]
-        return compare(program, result, seen, made, left, tuple(log), projection.skipped, labels)
+        if hasattr(self.real, "read"):
+            first, seen, last = self.real.read(projection, answer)
+        else:
+            first, last = {"ret": made}, {"pinned": left[0], "pins": left[1], **(end or {})}
+            seen = [self.real.observe(call, got) for call, got in zip(calls, answers, strict=False)]
+        verdict = compare(ran, projection.result, first, seen, last, tuple(log),
+                          projection.skipped, labels)  # fmt: skip
+        return replace(verdict, program=program)
 
     def one(self, program: Program) -> Verdict:
         """Compare one program, in a guest that is kept. Raises real.Impossible."""
@@ -200,7 +205,10 @@ class Session:
     def _boot(self, key: tuple[str, ...]) -> Guest:
         with self._lock:
             self.totals.boots += 1
-        return Guest(self.kernel.image, key)
+        if not hasattr(self.real, "AGENT"):
+            return Guest(self.kernel.image, key)
+        more = self.real.agent_arguments(self.kernel)
+        return Guest(self.kernel.image, key, agent_path=self.real.AGENT, agent_arguments=more)
 
     # ---- many ----
 
@@ -296,7 +304,7 @@ class Session:
             totals.violations[verdict.violation] += 1
             totals.same[verdict.violation] += verdict.same
             totals.left[verdict.violation] += verdict.left
-        calls = self.real.calls_of(verdict.program)
+        calls = self.real.calls_of(getattr(projection, "program", verdict.program))
         for i, why in projection.skipped.items():
             totals.skipped[f"{calls[i].name}: {why}"] += 1
         if projection.cut is not None:

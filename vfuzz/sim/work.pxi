@@ -14,6 +14,7 @@ cdef enum:
 cdef struct Napi:
     int state
     bint busy                   # IN_BUSY_POLL: completing it leaves callbacks off
+    bint missed                 # NAPI_STATE_MISSED: scheduled again while it was not idle
 
 cdef struct DelayedWork:
     bint pending
@@ -21,8 +22,10 @@ cdef struct DelayedWork:
 
 
 cdef inline bint napi_schedule_prep(Napi* n) noexcept nogil:
-    """napi_schedule_prep() and __napi_schedule(): True if it was idle and is now on the list."""
+    """napi_schedule_prep() and __napi_schedule(): True if it was idle and is now on the list. Else
+    that is remembered, also of a disabled one: to its flags it is a scheduled one."""
     if n.state != NAPI_IDLE:
+        n.missed = True
         return False
     n.state = NAPI_SCHEDULED
     return True
@@ -53,8 +56,12 @@ cdef inline bint napi_disable(Napi* n, int queue, bint may_wait, site_t site) no
 
 
 cdef inline bint napi_complete_done(Napi* n) noexcept nogil:
-    """napi_complete_done(): False in a busy poll, where the poller keeps the context."""
+    """napi_complete_done(): False in a busy poll, where the poller keeps the context, and where it
+    was scheduled meanwhile: it then is so again at once."""
     if n.busy:
+        return False
+    if n.missed:
+        n.missed = False
         return False
     n.state = NAPI_IDLE
     return True

@@ -322,13 +322,39 @@ def test_without_vduse_its_ops_are_refused(tmp_path):
     assert returned(lines, "daemon") == [0]
 
 
-@pytest.mark.parametrize(
-    "op", ["vduse_request()", "vduse_leave()", "driver_config()", "bounce()", "bounce(what=UNMAP)"]
-)
+ONLY_THE_KERNEL = (
+    "vduse_request()", "vduse_leave()", "driver_config()", "bounce()", "bounce(what=UNMAP)",
+    "coherent()", "coherent(what=FREE)", "coherent(what=WRITE)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("op", ONLY_THE_KERNEL)
 def test_what_only_the_kernel_does_is_not_said(op):
     with pytest.raises(vfuzz.UsageError, match=rf"op 0, {re.escape(op)}: .*--leave-out"):
         TARGET.parse(VDUSE + op).to_c()
-    TARGET.parse(VDUSE + "bounce(what=READ)").to_c()
+
+
+@pytest.mark.parametrize(
+    ("op", "call"),
+    [
+        ("vduse_ioctl(dev=1, page=2)", "range(VDUSE_IOTLB_GET_FD, 1, 0x2000, 0x2fff, 0)"),
+        (
+            "vduse_ioctl(dev=1, page=2, behind=1)",
+            "range(VDUSE_IOTLB_GET_FD, 1, bounce_size(1) + 0x2000, bounce_size(1) + 0x2fff, 0)",
+        ),
+        (
+            "vduse_ioctl(what=GET_INFO, off=1, len=0, behind=1)",
+            "range(VDUSE_IOTLB_GET_INFO, 0, bounce_size(0) + 0x1, bounce_size(0) + 0x0, 0)",
+        ),
+        ("bounce(what=READ, page=3, off=5)", "looks(0x3000, 5)"),
+        ("coherent(what=READ, page=3, off=5)", "looks(bounce_size(1) + 0x3000, 5)"),
+    ],
+)
+def test_the_daemon_counts_from_the_bounce_pages_or_behind_them(op, call):
+    source = TARGET.parse(VDUSE + op).to_c()
+    assert f"return daemon_{call};" in source
+    assert '"1048576"' in source, "as many bounce pages as the model's device has from 6.4 on"
+    build(source, "/dev/null", "-fsyntax-only")
 
 
 def test_a_pci_device_is_made_by_hand():

@@ -19,6 +19,8 @@ AFTER = ("after_op",)
 
 # fmt: off
 PROGRAMS = [
+    program("V15", "a table for the second space of a device with one", FILES
+            + "update(asid=1)\ninvalidate()\n", "asid=1", "asid=0", quirk="A06"),
     program("V16", "opened while it is destroyed", BOOT
             + "vduse_file(dev=1, what=CLOSE)\nvduse_file(dev=1, race=1)\n", "race=1", "race=0"),
     program("V16", "opened while it is destroyed, long ago", BOOT

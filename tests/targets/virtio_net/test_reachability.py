@@ -60,7 +60,7 @@ def made(source: str) -> tuple[bytes, ...]:
 def steps_of(data: bytes, era: int) -> tuple[list[dict[str, int]], int]:
     """The observables of each op of a run, boot first; and how many ops came to their end."""
     raw = TARGET.core.execute(data, era, 0, True)
-    end = raw["violation"]["op"] if raw["violation"] else raw["n_ops"]
+    end = max(raw["violation"]["op"], 0) if raw["violation"] else raw["n_ops"]
     return [dict(step["obs"]) for step in raw["steps"]], end
 
 

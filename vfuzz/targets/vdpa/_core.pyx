@@ -293,6 +293,8 @@ cdef int op_close_fd(int e) noexcept nogil:
 cdef int op_device(const vf_op* op) noexcept nogil:
     """The device comes and goes, as with `vdpa dev add` and `del`."""
     cdef int r
+    # on a real system this takes time, in which the device works
+    obs(b"pending", sim_net.work_pending)
     if op.kind == OP_DEV_DEL:
         if not vdpa.exists or v.removing:
             return -ENODEV
@@ -645,6 +647,10 @@ cdef void target_shutdown() noexcept nogil:
     if J.opened:
         op_close()
     obs_memory()
+    obs_contents(FRAMES_MAX)
+    obs(b"e0", E_fds[1].signals)
+    obs(b"e1", E_fds[2].signals)
+    obs(b"e2", E_fds[3].signals)
     if vdpa.exists:
         judge_after_op()
         vdpa_dev_del()

@@ -9,6 +9,8 @@ cannot be written fails with -EFAULT and changes nothing.
 cdef enum:
     INDIRECT_MAX = 24           # descriptors that a chain of the driver has
 
+    SCRIPT_MAX = 1 << 20        # bytes; more is for nobody to do again
+
 cdef struct Driver:
     uint16_t[NVQS_MAX] slot     # the next descriptor of each queue
 
@@ -27,6 +29,60 @@ ramp_init()
 
 cdef inline void driver_reset() noexcept nogil:
     memset(&D, 0, sizeof(D))
+    S.size = 0
+
+
+# ---- the script ----
+#
+# What the guest did in a traced run: for who makes a real device's guest do the same. What fails is
+# in it too, and is the last thing of its op.
+
+cdef enum ScriptKind:
+    SCRIPT_STORE = 1            # n bytes, which follow, at `at` of the area
+    SCRIPT_LOAD                 # n bytes there are read
+    SCRIPT_KICK                 # eventfd `at` is signalled
+    SCRIPT_RUN                  # the device works
+    SCRIPT_CALL                 # the op (struct vf_op, which follows) is done
+    SCRIPT_ANSWER               # the op ends with -at
+
+cdef packed struct ScriptEntry:
+    int16_t op
+    uint16_t kind
+    uint32_t n
+    uint64_t at
+
+cdef struct Script:
+    uint32_t size               # SCRIPT_MAX + 1: too much happened
+    uint8_t[SCRIPT_MAX] bytes
+
+cdef Script S
+
+
+cdef cold_void script_add(int kind, uint64_t at, uint32_t n, const void* bytes) noexcept nogil:
+    cdef ScriptEntry e
+    cdef uint32_t stored = 0 if bytes == NULL else n
+    if S.size + sizeof(ScriptEntry) + stored > SCRIPT_MAX:
+        S.size = SCRIPT_MAX + 1
+        return
+    e.op = <int16_t>W.op
+    e.kind = <uint16_t>kind
+    e.n = n
+    e.at = at
+    memcpy(&S.bytes[S.size], &e, sizeof(e))
+    S.size += sizeof(e)
+    memcpy(&S.bytes[S.size], bytes, stored)
+    S.size += stored
+
+
+cdef inline void script(int kind, uint64_t at, uint32_t n, const void* bytes) noexcept nogil:
+    """Remember it; free unless the run is traced."""
+    if unlikely(W_trace):
+        script_add(kind, at, n, bytes)
+
+
+def guest_script():
+    """What the guest did in the last traced run, as bytes (struct ScriptEntry); None: too much."""
+    return None if S.size > SCRIPT_MAX else (<const char*>S.bytes)[:S.size]
 
 
 cdef inline void ramp(uint8_t* at, uint32_t first, uint32_t n, uint32_t skip) noexcept nogil:
@@ -47,6 +103,7 @@ cdef int guest_access(uint64_t at, uint32_t n, uint8_t* buf, bint write) noexcep
     cdef const Upage* u
     cdef uint32_t done = 0, off, part
     cdef int pass_
+    script(SCRIPT_STORE if write else SCRIPT_LOAD, at, n, buf if write else NULL)
     for pass_ in range(2):
         done = 0
         while done < n:
@@ -256,6 +313,7 @@ cdef int kick(uint32_t q) noexcept nogil:
     """write(2) to the queue's kick eventfd; -ENOENT without one."""
     if not J.opened or v_vqs[q].kick == 0:
         return -ENOENT
+    script(SCRIPT_KICK, <uint64_t>v_vqs[q].kick, 0, NULL)
     eventfd_signal(v_vqs[q].kick, b"kick:signal")
     return 0
 
@@ -274,8 +332,11 @@ cdef int work(int count) noexcept nogil:
     cdef int n
     if not vdpa.exists or not has_rings():
         return -ENODEV
+    script(SCRIPT_RUN, 0, 0, NULL)
     n = vdpasim_work(count)
     obs(b"runs", n)
+    obs(b"pending", sim_net.work_pending)
+    obs_contents(CONTENTS_FEW)
     event(0x600 + <uint32_t>min(n, 7) * 8 + sim_net.work_pending)
     return 0
 
@@ -400,6 +461,7 @@ cdef int bring_up_call(int kind, uint32_t a, uint32_t b, uint32_t c) noexcept no
     op.arg[0] = a
     op.arg[1] = b
     op.arg[2] = c
+    script(SCRIPT_CALL, 0, sizeof(op), &op)
     r = op_open() if kind == OP_OPEN else op_node(&op)
     judge_after_op()
     judge_begin_op()
@@ -419,14 +481,19 @@ cdef int bring_up_map(uint32_t asid) noexcept nogil:
     op.arg[UPDATE_ASID] = asid
     op.arg[UPDATE_NPAGES] = 32
     op.arg[UPDATE_PERM] = VHOST_ACCESS_RW
+    script(SCRIPT_CALL, 0, sizeof(op), &op)
     r = op_node(&op)
     judge_after_op()
     judge_begin_op()
-    return r if r < 0 or J_as[asid].n else -EFAULT
+    if r < 0 or J_as[asid].n:
+        return r
+    script(SCRIPT_ANSWER, EFAULT, 0, NULL)
+    return -EFAULT
 
 
 cdef int bring_up_queue(uint32_t q, const vf_op* up) noexcept nogil:
     cdef vf_op op
+    cdef const Upage* u
     cdef int r = bring_up_call(OP_VRING_NUM, q, 1 << up.arg[BRING_UP_ORDER], 0)
     if r:
         return r
@@ -436,6 +503,7 @@ cdef int bring_up_queue(uint32_t q, const vf_op* up) noexcept nogil:
     op.arg[VRING_ADDR_DESC] = 4 * q
     op.arg[VRING_ADDR_AVAIL] = 4 * q + 1
     op.arg[VRING_ADDR_USED] = 4 * q + 2
+    script(SCRIPT_CALL, 0, sizeof(op), &op)
     r = op_node(&op)
     if r == 0:
         r = bring_up_call(OP_VRING_BASE, q, up.arg[BRING_UP_BASE], 0)
@@ -446,8 +514,9 @@ cdef int bring_up_queue(uint32_t q, const vf_op* up) noexcept nogil:
     if r == 0:
         r = bring_up_call(OP_VRING_ENABLE, q, 1, 0)
     D.slot[q] = 0
-    # the guest's ring begins where the device's does
-    if r == 0:
+    # the guest's ring begins where the device's does, if it has memory for that
+    u = upage_of(UAREA_BASE + ring_page(q, 1))
+    if r == 0 and u != NULL and not u.readonly:
         put_u16(ring_page(q, 1) + 2, up.arg[BRING_UP_BASE])
     return r
 
@@ -466,6 +535,7 @@ cdef int op_bring_up(const vf_op* op) noexcept nogil:
     cdef uint32_t q, asid = op.arg[BRING_UP_CVQ_ASID]
     cdef int r = 0
     if not vdpa.exists:
+        script(SCRIPT_ANSWER, ENODEV, 0, NULL)
         return -ENODEV
     if not J.opened:
         r = bring_up_call(OP_OPEN, 0, 0, 0)
@@ -522,9 +592,13 @@ cdef int op_ring(const vf_op* op) noexcept nogil:
     if op.kind == OP_POKE:
         return op_poke(op)
     if op.kind == OP_KICK:
-        return kick(op.arg[KICK_QUEUE])
-    if op.kind == OP_WORK:
-        return work(<int>op.arg[WORK_COUNT])
-    if op.kind == OP_BLK:
+        r = kick(op.arg[KICK_QUEUE])
+    elif op.kind == OP_WORK:
+        r = work(<int>op.arg[WORK_COUNT])
+    elif op.kind == OP_BLK:
         return op_blk(op)
-    return op_used(op.arg[USED_QUEUE])
+    else:
+        return op_used(op.arg[USED_QUEUE])
+    if r:
+        script(SCRIPT_ANSWER, <uint64_t>-r, 0, NULL)
+    return r

@@ -69,22 +69,17 @@ cdef void judge_disk_range(uint64_t offset, uint64_t n) noexcept nogil:
               <int64_t>offset, 0)
 
 
-cdef void extent_add(uint64_t offset, uint64_t n, const uint8_t* bytes, int64_t at) noexcept nogil:
-    """bytes NULL: at says what they are."""
+cdef void extent_add(uint64_t offset, uint64_t n, int64_t at) noexcept nogil:
     cdef Extent* e
     if n == 0:
         return
-    if unlikely(JD.n == EXTENTS_MAX or (bytes != NULL and JD.used + n > BOOK_BYTES)):
+    if unlikely(JD.n == EXTENTS_MAX):
         give_up()
     e = &JD.extents[JD.n]
     JD.n += 1
     e.start = offset
     e.end = offset + n
     e.at = at
-    if bytes != NULL:
-        e.at = JD.used
-        memcpy(&JD.book[JD.used], bytes, n)
-        JD.used += <uint32_t>n
 
 
 cdef void extents_read(uint64_t offset, uint64_t n) noexcept nogil:
@@ -148,25 +143,29 @@ cdef void judge_disk_read(uint64_t offset, uint64_t n, const uint8_t* buf) noexc
 cdef void judge_disk_write(uint64_t offset, uint64_t n, const uint8_t* buf,
                            int64_t ret) noexcept nogil:
     """Bytes of the guest went to the disk, or the request failed. V29: those of its chain."""
+    cdef uint8_t* bytes = &JD.book[JD.used]
     cdef int64_t expected
     if ret < 0:
-        extent_add(offset, n, NULL, EXTENT_ANY)
+        extent_add(offset, n, EXTENT_ANY)
         return
-    expected = chain_read(0, BLK_HEADER, JD.bytes, n)
-    if unlikely(ret != expected or memcmp(JD.bytes, buf, <size_t>ret) != 0):
+    if unlikely(JD.used + n > BOOK_BYTES):
+        give_up()
+    expected = chain_read(0, BLK_HEADER, bytes, n)
+    if unlikely(ret != expected or memcmp(bytes, buf, <size_t>ret) != 0):
         violation(CHECK_V29, b"judge_disk_write:bytes", b"disk", <int64_t>offset,
                   b"%lld bytes are written to the disk, not the %lld of the request", ret, expected,
                   0)
-    extent_add(offset, n, JD.bytes, 0)
+    extent_add(offset, n, JD.used)
+    JD.used += <uint32_t>n
 
 
 cdef void judge_disk_zero(uint64_t offset, uint64_t n) noexcept nogil:
-    extent_add(offset, n, NULL, EXTENT_ZERO)
+    extent_add(offset, n, EXTENT_ZERO)
 
 
 cdef void judge_disk_discard(uint64_t offset, uint64_t n) noexcept nogil:
     """Nobody promises what they are afterwards."""
-    extent_add(offset, n, NULL, EXTENT_LOOSE)
+    extent_add(offset, n, EXTENT_LOOSE)
 
 
 # ---- answers ----

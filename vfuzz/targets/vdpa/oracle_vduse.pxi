@@ -167,6 +167,13 @@ cdef void judge_msg_ended(const VduseDev* dev, uint32_t id, int ret) noexcept no
         b.requests[i] = b.requests[i + 1]
 
 
+cdef inline void judge_vduse_space(uint32_t asid) noexcept nogil:
+    """V15: the id is an index of the device's array."""
+    if unlikely(asid >= vdpa.nas):
+        violation(CHECK_V15, b"vduse_vdpa_set_map:index", b"address space", asid,
+                  b"space %lld of a device that has %lld", asid, vdpa.nas, 0)
+
+
 cdef inline void judge_vduse_broken(const VduseDev* dev) noexcept nogil:
     books_of(dev).broken = True
 

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import errno
 import struct
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vfuzz.conform import agent
+from vfuzz.targets.vdpa import _core
 from vfuzz.targets.vdpa.ops import BOOT, GETS, PARENTS, RING_OPS, SCHEMA, VDUSE_OPS
 from vfuzz.targets.vdpa.repro import AREA, BY_ALL, U64, words
 
 if TYPE_CHECKING:
-    from vfuzz.api import Program
+    from vfuzz.api import Program, Result, Violation
     from vfuzz.program.schema import Fail
 
 __all__ = [
@@ -31,15 +32,14 @@ __all__ = [
 SKIPPED = {
     "irq_begin": "it is a moment inside of the kernel",
     "irq_end": "it is a moment inside of the kernel",
-    **dict.fromkeys(
-        (op.name for op in VDUSE_OPS if op.name != "umem"), "VDUSE is not projected yet"
-    ),
+    **dict.fromkeys((op.name for op in VDUSE_OPS), "there is no VDUSE device"),
 }
-#: Ops that the guest does not do and that others depend on.
-CANNOT = {
-    "umem": "VDUSE is not projected yet",
-    **dict.fromkeys((op.name for op in RING_OPS), "rings are not projected yet"),
-}
+_IRQS = {"irq_begin", "irq_end"}
+_RINGS = frozenset(op.name for op in RING_OPS)
+#: Checks of the rings behind which a real device goes on without harm; where another one fires it
+#: would use memory that is not the process', or never rest.
+_HARMLESS = ("V30@", "V31@", "V34@", "V37@vdpasim_handle_cvq:ack", "V38@", "V39@", "V40@", "V41@",
+             "V43@")  # fmt: skip
 #: Parents that the guest does not have.
 PARENTS_CANNOT = {
     "iommu": "needs a virtio-pci device behind an IOMMU",
@@ -52,6 +52,7 @@ MACHINE = ("parent", "entries", "sim_entries", "use_va")
 #: Boot options that a real simulator has only so.
 BOOT_FIXED = {"ngroups": 2, "nas": 2, "range": 0, "device": 0}
 
+OUTSIDE = "below and above its area the process has memory that the model's has not"
 PAGE = 4096
 POOL_PAGES = 16384  # FRAMES_MAX of the model
 AREA_PAGES = 4096
@@ -78,6 +79,14 @@ _GETS = {
 _FD = {"none": -1, "e0": 101, "e1": 102, "e2": 103, "closed": 109, "not_eventfd": 108}
 _FEATURE_BITS = {"MTU": 3, "MAC": 5, "STATUS": 16, "CTRL_VQ": 17, "CTRL_MAC_ADDR": 23,
                  "VERSION_1": 32, "ACCESS_PLATFORM": 33}  # fmt: skip
+_MACS = {"zero": b"", "plain": b"\x52\x54\x01\x02\x03\x04",
+         "short": b"\x02\x00\x00\x00\x00\x01"}  # fmt: skip
+_FEATURE_MAC = 1 << _FEATURE_BITS["MAC"]
+_ENTRY = struct.Struct("<hHIQ")  # struct ScriptEntry of driver.pxi
+_OP = struct.Struct("<4B12I")  # struct vf_op
+Known = dict[int, dict[str, int]]
+Script = dict[int, list[tuple[int, int, Any]]]
+_STORE, _LOAD, _KICK, _RUN, _CALL, _ANSWER = range(1, 7)
 _MESSAGES = ("update", "invalidate", "batch_begin", "batch_end", "write")
 _MEMORY = ("mmap", "munmap", "rlimit", "mmap_doorbell")
 #: What is asked for after an op; the others cannot change it unless all is lost.
@@ -86,12 +95,14 @@ _WATCH = {
     "invalidate": WATCH_PINNED,
     "set_status": WATCH_PINNED,
     "close": WATCH_PINS,
+    "bring_up": WATCH_PINS_FAILED,
 }
 #: Ops whose action depends on what came before, or on boot options.
 _CHANGING = ("mmap", "munmap", "rlimit", "dev_add")
-#: Ops that leave something in the device when the node is closed.
-_TRACES = ("set_config", "vring_num", "vring_addr", "vring_base", "vring_enable", "vring_fd",
-           "set_group_asid", "set_features", "suspend", "resume")  # fmt: skip
+#: A reset leaves of a device what was configured, the sizes of its queues, and (6.12) the kick that
+#: came while it was suspended.
+_CONFIG_MAX = 24  # bytes of the configuration, before padding
+_MTU = 1500
 
 
 class Impossible(Exception):
@@ -121,20 +132,28 @@ class Projection:
     payload  what the agent's run() takes
     skipped  ops that the guest does not do, though what follows can be compared: {index: reason}
     cut      from this op on nothing can be compared, and why; None: all can be
+    result   of the model
     """
 
     key: tuple[str, ...]
     payload: dict[str, Any]
     skipped: dict[int, str] = field(default_factory=dict)
     cut: tuple[int, str] | None = None
+    result: Result | None = None
 
 
 class _Memory:
     """The frames that the model gives to pages: the guest's pool takes the same."""
 
-    def __init__(self, era: str, pool: int, files_only: bool) -> None:
+    def __init__(
+        self, era: str, pool: int, files_only: bool, asked: Sequence[tuple[int, int]] = (),
+        seen: bool = True,
+    ) -> None:  # fmt: skip
+        """asked: pages of the area (first, end) that messages name; seen: the guest uses them."""
         self.era = era
         self.pool = pool
+        self.asked = asked
+        self.seen = seen
         self.frames = 0
         self.files: dict[tuple[int, int], int] = {}
         self.as_vmas = files_only
@@ -142,7 +161,9 @@ class _Memory:
 
     def reaches_out(self, call: Step, boot: Mapping[str, int]) -> bool:
         """Would a message in VA mode make the kernel look at memory that is not in the area?"""
-        if not self.as_vmas or (call.name == "write" and call.args["type"] != 2):
+        if not self.as_vmas or call.name not in ("update", "write"):
+            return False
+        if call.name == "write" and call.args["type"] != 2:
             return False
         w = words(call.name, call.args, boot, (0, U64))
         start = w["same"] if call.name == "write" else w["uaddr"]
@@ -165,7 +186,9 @@ class _Memory:
         if self.as_vmas:
             self.mapped.update(range(upage, upage + n))
             return ("map_vma", upage, n, shared, readonly, file, pgoff)
-        return ("map", _pieces(upage, frames), readonly)
+        pieces = _pieces(upage, frames)
+        wanted = _within(pieces, self.asked)
+        return ("map", wanted, readonly, pieces) if self.seen else ("map", wanted, readonly)
 
     def anonymous(self, n: int, pattern: str) -> list[int]:
         taken = {"scattered": 2 * n, "pairs": n + (n >> 1)}.get(pattern, n)
@@ -197,6 +220,39 @@ def _pieces(upage: int, frames: list[int]) -> list[tuple[int, int, int]]:
         else:
             pieces.append((upage + i, frame, 1))
     return pieces
+
+
+def _within(
+    pieces: Sequence[tuple[int, int, int]], asked: Sequence[tuple[int, int]]
+) -> list[tuple[int, int, int]]:
+    """The parts of pieces that lie in one of the ranges, which are in order and apart."""
+    found = []
+    for at, first, count in pieces:
+        for start, end in asked:
+            low, high = max(at, start), min(at + count, end)
+            if low < high:
+                found.append((low, first + low - at, high - low))
+    return found
+
+
+def _asked(calls: Sequence[Step], boot: Mapping[str, int]) -> list[tuple[int, int]]:
+    """Ranges of pages of the area that messages name, in order and apart."""
+    ranges = []
+    for call in calls:
+        if call.name == "bring_up":
+            ranges.append((0, 33))
+        elif call.name == "update" or (call.name == "write" and call.args["type"] == 2):
+            w = words(call.name, call.args, boot, (0, U64))
+            start = w["same"] if call.name == "write" else w["uaddr"]
+            first = max(0, (start - AREA) // PAGE)
+            ranges.append((first, min(AREA_PAGES, (start + w["size"] - AREA) // PAGE + 2)))
+    merged: list[tuple[int, int]] = []
+    for first, end in sorted(ranges):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        elif first < end:
+            merged.append((first, end))
+    return merged
 
 
 class Step(NamedTuple):
@@ -244,13 +300,74 @@ def _features(bits: int, era: str) -> int:
     return sum(1 << _FEATURE_BITS[n] for n in known if n and (n != "STATUS" or era != "linux-6.1"))
 
 
-def project(
-    program: Program, era: str, pool: int = POOL_PAGES, *, fired: Container[int] | None = None
-) -> Projection:
+def _leaves(names: Container[str]) -> tuple[str, ...]:
+    """What ops leave in the device when the node is closed."""
+    sizes = ("sizes",) if "vring_num" in names or "bring_up" in names else ()
+    return (*sizes, "kick") if "suspend" in names else sizes
+
+
+def _needs(calls: Sequence[Step], known: Known) -> tuple[str, ...]:
+    """What the program would see of an older program's traces."""
+    needs = {"kick"} if any(call.name == "resume" for call in calls) else set()
+    sized: set[int] = set()
+    for i, call in enumerate(calls):
+        done = known.get(i, {}).get("ret") == 0
+        if call.name == "vring_num" and done:
+            sized.add(call.args["index"])
+        elif call.name == "bring_up" and done:
+            sized.update(q for q in range(3) if call.args["queues"] >> q & 1)
+        elif call.name == "dev_add":
+            sized.clear()
+        elif call.name == "get_vring" or (
+            call.name == "vring_enable" and call.args["index"] not in sized
+        ):
+            needs.add("sizes")
+    return tuple(sorted(needs))
+
+
+def _restore(device: tuple[int, bytes]) -> tuple[int, bytes]:
+    """The ioctl that makes a configuration as new: address, and the MTU behind two numbers."""
+    config = struct.pack("<6sHHH", device[1], 0, 0, _MTU).ljust(_CONFIG_MAX, b"\0")
+    return (_NUMBERS["SET_CONFIG"], struct.pack("<II", 0, _CONFIG_MAX) + config)
+
+
+def _device(boot: Mapping[str, int], said: Mapping[str, str], era: str) -> tuple[int, bytes]:
+    """How the device is made. Raises Impossible."""
+    features, mac = _features(boot["features"], era), _MACS[said["mac"]]
+    if mac and features and not features & _FEATURE_MAC:
+        raise Impossible("boot: an address needs the feature MAC")
+    return features, mac
+
+
+def _end(
+    calls: Sequence[Step], known: Known, broken: Violation | None, script: Script
+) -> tuple[int, str] | None:
+    """The first op that cannot be done because of what the model says of it: (index, reason)."""
+    last = len(calls) if broken is None else broken.op
+    for i in range(min(last, len(calls))):
+        if "ret" not in known.get(i, {}):
+            return (i, "the model gives up there")
+        if calls[i].name in _IRQS and known[i]["ret"] == 0 and _RINGS & {
+            call.name for call in calls[i + 1 :]
+        }:  # a signal that does not come may have been a kick
+            return (i, SKIPPED[calls[i].name])
+        if known[i].get("pending"):
+            waits = calls[i].name in ("dev_add", "dev_del")
+            return (i, "the device works meanwhile" if waits else
+                    "the kernel's worker rests only when it has nothing to do")  # fmt: skip
+    if broken is None or broken.op >= len(calls) or broken.op < 0:
+        return None
+    runs = any(entry[0] == _RUN for entry in script.get(broken.op, ()))
+    if runs and not broken.signature.startswith(_HARMLESS):
+        return (broken.op, f"{broken.check}: the device would touch what is not the process'")
+    return None
+
+
+def project(program: Program, era: str, result: Result, pool: int = POOL_PAGES) -> Projection:
     """The program for a guest of this era. Raises Impossible.
 
-    pool   pages of physical memory that the guest has
-    fired  ops of which a failure that was asked for did happen in the model; default: all
+    result  of a traced run of the model, the last one that there was
+    pool    pages of physical memory that the guest has
     """
     boot = program.boot
     said = _said(boot)
@@ -259,32 +376,46 @@ def project(
     for name, value in BOOT_FIXED.items():
         if boot[name] != value:
             raise Impossible(f"boot: {name} of the simulator is fixed")
-    memory = _Memory(era, pool, era != "linux-6.1" and bool(boot["use_va"]))
+    device = _device(boot, said, era)
+    steps: list[tuple[Any, ...]] = []
+    skipped: dict[int, str] = {}
+    who = 0
+    calls = calls_of(program)
+    names = {call.name for call in calls}
+    rings = not _RINGS.isdisjoint(names)
+    memory = _Memory(era, pool, era != "linux-6.1" and bool(boot["use_va"]), _asked(calls, boot),
+                     rings)  # fmt: skip
     before: list[tuple[Any, ...]] = [
         ("limit", max(0, _MEMLOCK[said["memlock"]] - boot["foreign"]))
     ]
     if said["memory"] != "none":
         order = "scattered" if said["memory"] == "scattered" else "contiguous"
         before.append(memory.map(0, 64, said["memory"] == "shared", False, order, 0, 0))
-    steps: list[tuple[Any, ...]] = []
-    skipped: dict[int, str] = {}
+    script = _script(_core.guest_script()) if rings else {}
+    assert result.raw_trace is not None, "the result of a traced run"
+    fired = {event[0] for event in result.raw_trace[1] if event[1] == "fault"}
+    known = {step["op"]: dict(step["obs"]) for step in result.raw_trace[0]}
+    end = _end(calls, known, result.violation, script)
     cut = None
-    who = 0
-    calls = calls_of(program)
     for i, call in enumerate(calls):
-        failed = call.fail is not None and (fired is None or i in fired)
-        why = "a failure is injected" if failed else CANNOT.get(call.name)
-        if why is None and call.name in ("update", "write") and memory.reaches_out(call, boot):
-            why = "below and above its area the process has memory that the model's has not"
+        why = "a failure is injected" if call.fail is not None and i in fired else None
+        if why is None:
+            why = end[1] if end is not None and end[0] == i else None
+        if why is None and memory.reaches_out(call, boot):
+            why = OUTSIDE
         if why is None:
             try:
-                action = _known_action(call, boot, memory)
+                if call.name in _RINGS:
+                    action = _guest(call, script.get(i, ()), boot, memory)
+                else:
+                    action = _known_action(call, boot, memory)
             except Impossible as impossible:
                 why = str(impossible)
         if why is not None:
             cut = (i, why)
             break
-        if action[0] == "map_node":  # the simulator refuses it, with what was there unmapped
+        # the simulator refuses it, with what was there unmapped
+        if action[0] == "map_node" and known[i].get("ret") != -errno.EBADF:
             memory.mapped.difference_update(range(action[1], action[1] + action[2]))
         if call.name in SKIPPED:
             skipped[i] = SKIPPED[call.name]
@@ -292,18 +423,68 @@ def project(
             who = call.args["who"]
         both = call.name in BY_ALL and call.name != "close"
         steps.append((who, both, _WATCH.get(call.name, WATCH_NONE), action))
+        if result.violation is not None and result.violation.op == i:
+            break  # what comes behind is not known
     payload = {
-        "features": _features(boot["features"], era),
-        # what an op leaves in the device when the node is closed
-        "dirty": any(call.name in _TRACES for call in calls),
+        "device": device,
+        "needs": _needs(calls, known),
+        "leaves": _leaves(names),
+        "restore": _restore(device) if rings or "set_config" in names else None,
         # what it leaves in the process
         "memory": any(call.name in _MEMORY for call in calls),
         "closes": any(call.name == "close_fd" for call in calls),
         "child": any(call.name == "task" and call.args["who"] for call in calls),
+        "guest": (memory.frames, memory.as_vmas, not _IRQS & names) if rings else None,
         "before": before,
         "steps": steps,
     }
-    return Projection(_key(boot, said, era), payload, skipped, cut)
+    return Projection(_key(boot, said, era), payload, skipped, cut, result)
+
+
+# ---- the guest's rings ---------------------------------------------------------------------------
+
+
+def _script(data: bytes | None) -> Script:
+    """What the model's guest did, by op: (kind, at, bytes or how many). Raises Impossible."""
+    if data is None:
+        raise Impossible("the guest does more than is remembered")
+    script: Script = {}
+    pos = 0
+    while pos < len(data):
+        op, kind, n, at = _ENTRY.unpack_from(data, pos)
+        pos += _ENTRY.size
+        what: Any = n
+        if kind in (_STORE, _CALL):
+            what = data[pos : pos + n]
+            pos += n
+        script.setdefault(op, []).append((kind, at, what))
+    return script
+
+
+def _guest(
+    call: Step, entries: Sequence[tuple[int, int, Any]], boot: Mapping[str, int], memory: _Memory
+) -> tuple[Any, ...]:
+    """An op of the rings: the same stores, loads, kicks and calls. Raises Impossible."""
+    done: list[tuple[str, int, Any]] = []
+    for kind, at, what in entries:
+        if kind == _STORE:
+            done.append(("store", at, what))
+        elif kind == _LOAD:
+            done.append(("load", at, what))
+        elif kind == _KICK:
+            done.append(("kick", at - 1, None))
+        elif kind == _RUN:
+            done.append(("run", 0, None))
+        elif kind == _ANSWER:
+            done.append(("answer", at, None))
+        else:
+            number, _, _, _, *values = _OP.unpack(what)
+            name, args = _NAMES[number]
+            inner = Step(name, dict(zip(args, values, strict=False)), None)
+            if memory.reaches_out(inner, boot):
+                raise Impossible(OUTSIDE)
+            done.append(("call", 0, _known_action(inner, boot, memory)))
+    return ("guest", done)
 
 
 # ---- ops -----------------------------------------------------------------------------------------
@@ -359,7 +540,7 @@ def _action(call: Step, boot: Mapping[str, int], memory: _Memory) -> tuple[Any, 
     if name in ("open", "close"):
         return (name,)
     if name == "dev_add":
-        return ("dev_add", _features(boot["features"], memory.era))
+        return ("dev_add", _device(boot, _said(boot), memory.era))
     if name == "dev_del":
         return ("dev_del",)
     if name == "close_fd":
@@ -445,6 +626,8 @@ def observe(call: Step, answer: tuple[Any, ...]) -> dict[str, int]:
     if ret is None:
         return {}  # it could not be asked for
     seen = {"ret": ret}
+    if call.name in _RINGS:
+        return {**seen, **_seen_of_rings(call, data)}
     if call.name == "open" and ret in (-errno.ENOENT, -errno.ENXIO):
         seen["ret"] = -errno.ENODEV  # without a device there is no node
     if data is not None and ret == 0:
@@ -463,6 +646,20 @@ def observe(call: Step, answer: tuple[Any, ...]) -> dict[str, int]:
     return seen
 
 
+def _seen_of_rings(call: Step, data: tuple[list[bytes], int | None]) -> dict[str, int]:
+    """What the guest found in its memory."""
+    loads, contents = data
+    numbers = [int.from_bytes(load[:4], "little") for load in loads]
+    seen = {} if contents is None else {"contents": contents}
+    if call.name == "used" and numbers:
+        seen["idx"] = numbers[0]
+        if len(numbers) > 1:
+            seen |= {"id": numbers[1], "len": int.from_bytes(loads[1][4:], "little")}
+    if call.name == "cvq" and len(numbers) > 1:
+        seen["ack"] = numbers[-1]
+    return seen
+
+
 def label(call: Step) -> str:
     """An op in a signature: one that is several ioctls says which."""
     if call.name == "get":
@@ -478,4 +675,7 @@ def generated(boot: Mapping[str, int]) -> dict[str, int]:
     fixed = {**boot, **BOOT_FIXED}
     if PARENTS[fixed["parent"]] in PARENTS_CANNOT:
         fixed["parent"] &= 1
+    names = next(arg for arg in BOOT if arg.name == "features").names
+    if not fixed["features"] >> names.index("MAC") & 1:
+        fixed["features"] = 0  # all: an address needs MAC
     return fixed

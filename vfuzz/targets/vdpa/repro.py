@@ -715,8 +715,14 @@ def _daemon_words(
     more: dict[str, Any] = {}
     if name == "umem":
         more["request"] = f"VDUSE_IOTLB_{names['what']}_UMEM"
+    if name in ("bounce", "coherent"):
+        text = repro_vduse.BEHIND if name == "coherent" else "{at:#x}"
+        more["page_at"] = text.format(dev=1, at=args["page"] * PAGE)
     if name in ("vduse_ioctl", "vduse_file"):
-        more["last"] = (found["iova"] + args.get("len", 0) - 1) & U64
+        text = repro_vduse.BEHIND if args.get("behind") else "{at:#x}"
+        last = (found["iova"] + args.get("len", 0) - 1) & U64
+        more["start"] = text.format(dev=args["dev"], at=found["iova"])
+        more["last"] = text.format(dev=args["dev"], at=last)
         more["byte"] = args.get("index", 0) & 0xFF
         more["space"] = args.get("asid", 0) if boot["vduse_api"] else 0
         call = repro_vduse.WHAT_CALLS[names["what"]]

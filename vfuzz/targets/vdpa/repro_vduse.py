@@ -8,7 +8,7 @@ asks netlink to make vdpa devices of them. What only a driver inside the kernel 
 
 from __future__ import annotations
 
-__all__ = ["CALLS", "CANNOT", "NOTICES", "RUNTIME", "WHAT_CALLS", "WHAT_CANNOT"]
+__all__ = ["BEHIND", "CALLS", "CANNOT", "NOTICES", "RUNTIME", "WHAT_CALLS", "WHAT_CANNOT"]
 
 #: An op as C, as in repro.py.
 CALLS = {
@@ -19,8 +19,9 @@ CALLS = {
     "vduse_reply": "daemon_reply({dev}, {which}, {result})",
     "vduse_ioctl": "daemon_{what_call}",
     "vduse_file": "daemon_{what_call}",
-    "bounce": "daemon_looks({page}, {off})",
+    "bounce": "daemon_looks({page_at}, {off})",
     "umem": "daemon_memory({request}, {user}, {iova:#x}, {npages})",
+    "coherent": "daemon_looks({page_at}, {off})",
 }
 
 _BESIDE = (
@@ -33,22 +34,27 @@ CANNOT = {
     "vduse_request": _BESIDE,
     "vduse_leave": _BESIDE,
     "driver_config": "it is a driver of the kernel that reads, where it likes",
-    "coherent": "it is a driver of the kernel that allocates, where it likes",
 }
 
 #: (op, name of its enum argument `what`): why a process cannot do this one.
 WHAT_CANNOT = {
     ("bounce", "MAP"): "it is a driver of the kernel that maps, where it likes",
     ("bounce", "UNMAP"): "it is a driver of the kernel that unmaps, when it likes",
+    ("coherent", "ALLOC"): "it is a driver of the kernel that allocates, where it likes",
+    ("coherent", "FREE"): "it is a driver of the kernel that frees, when it likes",
+    ("coherent", "WRITE"): "it is a driver of the kernel that writes, what it likes",
 }
 
 #: Calls that notice when a device goes.
 NOTICES = {"open": "open_if_there()", "close": "close_and_go()"}
 
+#: An address behind the bounce pages of a device.
+BEHIND = "bounce_size({dev}) + {at:#x}"
+
 #: {what_call} of vduse_ioctl and vduse_file.
 WHAT_CALLS = {
-    "GET_FD": "range(VDUSE_IOTLB_GET_FD, {dev}, {iova:#x}, {last:#x}, {space})",
-    "GET_INFO": "range(VDUSE_IOTLB_GET_INFO, {dev}, {iova:#x}, {last:#x}, {space})",
+    "GET_FD": "range(VDUSE_IOTLB_GET_FD, {dev}, {start}, {last}, {space})",
+    "GET_INFO": "range(VDUSE_IOTLB_GET_INFO, {dev}, {start}, {last}, {space})",
     "SET_CONFIG": "config({dev}, {off}, {len}, {byte})",
     "VQ_SETUP": "queue({dev}, {index}, {len}, {space})",
     "VQ_GET_INFO": "queue_info({dev}, {index})",
@@ -373,6 +379,21 @@ static long daemon_reply(int dev, int which, uint32_t result)
 	return write(DAEMON + dev, &response, sizeof(response)) < 0 ? -errno : 0;
 }
 
+/* Bytes of a device's bounce pages; before 6.4 nobody could say how many. */
+static uint64_t bounce_size(int dev)
+{
+	char file[96], said[32] = { 0 };
+	int fd;
+	snprintf(file, sizeof(file), "/sys/class/vduse/%s/bounce_size", vduse_names[dev]);
+	fd = open(file, O_RDONLY);
+	if (fd < 0)
+		return 64UL << 20;
+	if (read(fd, said, sizeof(said) - 1) < 0)
+		die(file);
+	close(fd);
+	return strtoull(said, NULL, 10);
+}
+
 /* The first mapping that overlaps: its file (which is closed again), or what it can do. */
 static long daemon_range(unsigned long request, int dev, uint64_t start, uint64_t last,
 			 uint32_t asid)
@@ -501,8 +522,8 @@ static long daemon_close(int dev)
 	return outcome_of(close(DAEMON + dev));
 }
 
-/* And what a daemon does then: it opens the device and says how large its rings are. Requests
- * that nobody answers end in a second here, not in thirty. */
+/* And what a daemon does then: it wants few bounce pages, opens the device and says how large its
+ * rings are. Requests that nobody answers end in a second here, not in thirty. */
 static long daemon_create(int dev)
 {
 	struct {
@@ -525,6 +546,8 @@ static long daemon_create(int dev)
 		ret = daemon_queue(dev, q, 256, vduse_api ? q % vduse_groups : 0);
 	snprintf(file, sizeof(file), "/sys/class/vduse/%s/msg_timeout", vduse_names[dev]);
 	say_to(file, "1");
+	snprintf(file, sizeof(file), "/sys/class/vduse/%s/bounce_size", vduse_names[dev]);
+	say_to(file, "1048576");
 	return ret;
 }
 
@@ -550,13 +573,13 @@ static long daemon_detach(int dev)
 	return dev ? vdpa_command(4, NULL, vduse_names[dev], 0, 0) : -EBUSY;
 }
 
-/* A byte of a bounce page of device 1. */
+/* A byte of a page of device 1. */
 static long daemon_looks(uint64_t page, uint32_t off)
 {
 	struct {
 		uint64_t offset, start, last;
 		uint8_t perm, padding[7];
-	} entry = { 0, page * PAGE, page * PAGE, 0, { 0 } };
+	} entry = { 0, page, page, 0, { 0 } };
 	volatile uint8_t *at;
 	int fd;
 	if (fcntl(DAEMON + 1, F_GETFD) < 0)
@@ -564,7 +587,8 @@ static long daemon_looks(uint64_t page, uint32_t off)
 	fd = ioctl(DAEMON + 1, VDUSE_IOTLB_GET_FD, &entry);
 	if (fd < 0)
 		return -EFAULT;
-	at = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, (off_t)(entry.offset + page * PAGE));
+	at = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd,
+		  (off_t)(entry.offset + page - entry.start));
 	close(fd);
 	if (at == MAP_FAILED)
 		return -errno;

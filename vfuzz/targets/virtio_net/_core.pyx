@@ -15,6 +15,7 @@ include "model/state.pxi"
 include "oracle.pxi"
 include "../../sim/virtqueue.pxi"
 include "model/buffers.pxi"
+include "observe.pxi"
 include "model/receive.pxi"
 include "model/poll.pxi"
 include "model/lifecycle.pxi"
@@ -32,6 +33,8 @@ cdef void op_consume(const vf_op* op) noexcept nogil:
     cdef uint32_t n = 0
     while S.n and n < op.arg[CONSUME_COUNT]:
         step(b"op_consume:loop")
+        if unlikely(W_trace):
+            observe_packet(S_skbs[S.head])
         kfree_skb(stack_pop(), b"op_consume:free")
         n += 1
     obs(b"freed", n)
@@ -114,6 +117,8 @@ cdef void target_boot() noexcept nogil:
     dma_reset(feature(BOOT_FEATURES_ACCESS_PLATFORM), <int>P.boot[BOOT_SWIOTLB])
     oracle_reset(P.boot[BOOT_PROFILE] == BOOT_PROFILE_CONFORMING)
     device_reset()
+    if unlikely(W_trace):
+        observe_reset()
     S.head = 0
     S.n = 0
     race_begin(0, 0)
@@ -194,16 +199,6 @@ cdef apart_void stall_check() noexcept nogil:
                       i, 0, 0)
 
 
-cdef cold_void obs_queue(int i) noexcept nogil:
-    """What ethtool -S and the ring itself say of queue i."""
-    obs(b"rx0_num_free" if i == 0 else b"rx1_num_free" if i == 1 else b"rx2_num_free",
-        V_vqs[i].num_free)
-    obs(b"rx0_packets" if i == 0 else b"rx1_packets" if i == 1 else b"rx2_packets",
-        vi_rq[i].stats.packets)
-    obs(b"rx0_bytes" if i == 0 else b"rx1_bytes" if i == 1 else b"rx2_bytes", vi_rq[i].stats.bytes)
-    obs(b"rx0_drops" if i == 0 else b"rx1_drops" if i == 1 else b"rx2_drops", vi_rq[i].stats.drops)
-
-
 cdef always_void target_after_op() noexcept nogil:
     cdef int i
     cdef bint empty = False
@@ -214,10 +209,11 @@ cdef always_void target_after_op() noexcept nogil:
         if V_vqs[i].live:
             vq_check(&V_vqs[i], i)
             if unlikely(W_trace):
-                obs_queue(i)
+                observe_queue(i)
     if unlikely(W_trace):
         obs(b"rx_length_errors", vi.rx_length_errors)
         obs(b"rx_frame_errors", vi.rx_frame_errors)
+        observe_packets()
     if empty:
         stall_check()
 
@@ -228,7 +224,11 @@ cdef void target_shutdown() noexcept nogil:
     virtnet_remove()
     while S.n:
         step(b"target_shutdown:stack")
+        if unlikely(W_trace):
+            observe_packet(S_skbs[S.head])
         kfree_skb(stack_pop(), b"target_shutdown:free")
+    if unlikely(W_trace):
+        observe_packets()
     books_check(b"target_shutdown:books")
     maps_leak_check(b"target_shutdown:maps")
     leak_check(b"target_shutdown:leak" if vi.probed else b"target_shutdown:no_device")

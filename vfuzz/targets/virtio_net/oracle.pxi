@@ -136,6 +136,7 @@ cdef apart_void hdr_read_bytes(int f, uint32_t offset, uint32_t size, int x, uin
                                  M_extents[x].at + (offset + i - M_extents[x].start))
         else:
             out[i] = 0xAA
+            O.header_unknown = True
 
 
 cdef inline void judge_copy(int s, uint32_t whole) noexcept nogil:

@@ -345,13 +345,22 @@ cdef void vduse_domain_clear_map(Iotlb* domain, const Iotlb* iotlb) noexcept nog
 
 # ---- vduse_vdpa_config_ops ----
 
+cdef inline Iotlb* vduse_as_domain(uint32_t asid) noexcept nogil:
+    """vduse_dev.as[asid].domain of API 1. Before that there is one domain, whatever the id."""
+    if not era_7_0():
+        return &vdpasim_iommu[0]
+    judge_vduse_space(asid)
+    return &vdpasim_iommu[asid]
+
+
 cdef int vduse_vdpa_set_map(uint32_t asid, const Iotlb* iotlb) noexcept nogil:
-    cdef int ret = vduse_domain_set_map(&vdpasim_iommu[asid], iotlb)
+    cdef Iotlb* domain = vduse_as_domain(asid)
+    cdef int ret = vduse_domain_set_map(domain, iotlb)
     if ret:
         return ret
     ret = vduse_dev_msg_sync(&V_devs[0], VDUSE_UPDATE_IOTLB)
     if ret:
-        vduse_domain_clear_map(&vdpasim_iommu[asid], iotlb)
+        vduse_domain_clear_map(domain, iotlb)
     return ret
 
 

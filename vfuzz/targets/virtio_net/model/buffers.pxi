@@ -110,7 +110,9 @@ cdef always_u64 virtnet_rq_alloc(ReceiveQueue* rq, uint32_t size) noexcept nogil
             pf.offset = DMA_RECORD_SIZE
             rq.last_dma = pf.page
         dma.ref += 1
-    b = page_frag_take(pf, size, b"virtnet_rq_alloc:take")
+    # longer than a page: a chunk of one is too small for any such buffer, whatever came before
+    b = page_frag_take(pf, size, b"virtnet_rq_alloc:long" if size > PAGE_SIZE
+                       else b"virtnet_rq_alloc:take")
     if b == 0:
         if rq.do_dma:
             dma.ref -= 1
@@ -201,9 +203,16 @@ cdef int add_recvbuf_big(ReceiveQueue* rq, Vq* vq) noexcept nogil:
 
 
 cdef inline uint32_t get_mergeable_buf_len(ReceiveQueue* rq) noexcept nogil:
-    """get_mergeable_buf_len() without XDP room: the clamped average, cache-line aligned."""
+    """get_mergeable_buf_len() without XDP room: the clamped average, cache-line aligned.
+
+    clamp() compares with the upper bound first (both eras): where the lower one is above it, which
+    a small ring of large packets makes so, a short average gives the lower one, not the upper.
+    """
     cdef uint64_t len = rq.mrg_avg_pkt_len
-    len = min(max(len, <uint64_t>rq.min_buf_len), <uint64_t>(PAGE_SIZE - vi.hdr_len))
+    if len >= PAGE_SIZE - vi.hdr_len:
+        len = PAGE_SIZE - vi.hdr_len
+    elif len <= rq.min_buf_len:
+        len = rq.min_buf_len
     return skb_data_align(vi.hdr_len + <uint32_t>len)
 
 
@@ -230,7 +239,9 @@ cdef always_int add_recvbuf_mergeable(ReceiveQueue* rq, Vq* vq, uint32_t len) no
         pf.offset += hole
     rq_init_one_sg(rq, buf, len, &sg)
     ctx = mergeable_len_to_ctx(len, 0)
-    if unlikely(len > PAGE_SIZE + PAGE_SIZE or mergeable_ctx_to_truesize(ctx) != len
+    # the larger of the clamp's bounds, aligned, and a hole that is smaller than that
+    cdef uint32_t most = skb_data_align(max(rq.min_buf_len + vi.hdr_len, <uint32_t>PAGE_SIZE))
+    if unlikely(len > most + most or mergeable_ctx_to_truesize(ctx) != len
                 or mergeable_ctx_to_headroom(ctx) != 0 or len < vi.hdr_len):
         violation(CHECK_S39, b"add_recvbuf_mergeable:len", b"rq", rq.index,
                   b"buffer length %lld out of its clamps, or lost in its context word", len, 0, 0)

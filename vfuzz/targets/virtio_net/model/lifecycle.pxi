@@ -299,9 +299,11 @@ cdef int dev_open() noexcept nogil:
 
 
 cdef int dev_close() noexcept nogil:
-    """The user takes the interface down: __dev_close()."""
-    if not vi.registered or not vi.running or frozen:
+    """The user takes the interface down: __dev_close(); nothing to do where it is down."""
+    if not vi.registered or frozen:
         return -ENODEV
+    if not vi.running:
+        return 0
     vi.running = False
     virtnet_close()
     vi.up = False
@@ -335,9 +337,12 @@ cdef int virtnet_set_queues(int pairs) noexcept nogil:
 
 
 cdef int virtnet_set_channels(int pairs) noexcept nogil:
-    """virtnet_set_channels() (ethtool -L combined)."""
+    """virtnet_set_channels() (ethtool -L combined). What is so already does not reach the driver
+    (ethtool_set_channels())."""
     if not vi.registered or not vi.present:
         return -ENODEV
+    if pairs == vi.curr_queue_pairs:
+        return 0
     if pairs > vi.max_queue_pairs or pairs == 0:
         return -EINVAL
     preempt()

@@ -135,6 +135,7 @@ cdef int napi_busy_poll(int q, int budget) noexcept nogil:
     received = virtnet_poll(rq, budget)
     # busy_poll_stop(): one last poll, which completes the context or leaves it on the list
     rq.napi.busy = False
+    rq.napi.missed = False
     virtnet_poll(rq, budget)
     return received
 

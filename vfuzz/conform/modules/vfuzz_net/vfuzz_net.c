@@ -1,0 +1,711 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * vfuzz_net: a virtio transport with a virtio-net device behind it, inside of the guest.
+ *
+ * /dev/vfuzz_net takes one command at a time: make a device, let it do what a program says, run a
+ * NAPI poll, suspend, and tell what the driver's rings look like. The device itself is device.h.
+ *
+ * A scheduled NAPI context does not run by itself: its poll function is replaced by one that
+ * leaves it scheduled and off every list, and a command calls the driver's own with the budget
+ * that a program asks for. The driver's code is untouched.
+ */
+#include <linux/etherdevice.h>
+#include <linux/ethtool.h>
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/netdevice.h>
+#include <linux/platform_device.h>
+#include <linux/rtnetlink.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/version.h>
+#include <linux/virtio.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_net.h>
+#include <linux/virtio_ring.h>
+#include <net/busy_poll.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+#include <net/netdev_queues.h>
+#endif
+
+#include "device.h"
+
+#define VF_STATS_MAX 128
+
+enum vf_command {
+	VF_PLUG, VF_UNPLUG, VF_RX, VF_USE, VF_CONT, VF_BAD_USED, VF_IRQ, VF_KICKS, VF_POLL,
+	VF_BUSY_POLL, VF_FREEZE, VF_RESTORE, VF_LOOK, VF_DRAIN, VF_LET, VF_BREAK,
+};
+
+struct vf_request {
+	__u32 command;
+	__u32 arg[11];
+};
+
+struct vf_queue_state {
+	__u32 num_free, avail, held, lens, notified, captured;
+	__u64 packets, bytes; /* as queue statistics show them; ~0 where there are none */
+};
+
+struct vf_answer {
+	__s64 ret;
+	__s32 ifindex;
+	__u32 wrong;
+	__u64 rx_packets, rx_length_errors, rx_frame_errors;
+	struct vf_queue_state queue[VF_QUEUES_MAX];
+	__u64 n_stats;
+	__u64 stats[VF_STATS_MAX]; /* as ethtool -S shows them */
+};
+
+#define VF_DO _IOWR('V', 1, struct vf_request)
+#define VF_VQS_MAX (2 * VF_QUEUES_MAX + 1)
+#define VF_OTHER_NUM 64 /* of the other rings: nothing here looks at their size */
+#define VF_DRAIN_MAX 100
+#define VF_SETTLE_MAX 50 /* ticks */
+
+struct vf_net {
+	struct virtio_device vdev;
+	struct virtio_net_config config;
+	struct vf_device device;
+	__u64 features;
+	__u16 num;
+	__u8 status;
+	int n_vqs, cvq;
+	struct virtqueue *vqs[VF_VQS_MAX];
+	struct vf_queue control;
+	struct net_device *dev;
+	struct napi_struct *napi[VF_QUEUES_MAX];
+	bool captured[VF_QUEUES_MAX];
+	int pass[VF_QUEUES_MAX];	/* polls that go through */
+	int passed[VF_QUEUES_MAX];	/* what the first of them returned */
+	bool let;			/* all polls go through */
+	bool frozen;			/* the driver has freed its queues */
+};
+
+static struct vf_net *vf;
+static struct platform_device *vf_parent;
+static int (*vf_driver_poll)(struct napi_struct *, int);
+static DEFINE_MUTEX(vf_lock);
+
+/* ---- what device.h needs ---- */
+
+static void *vf_mem(__u64 addr, __u32 len)
+{
+	if (!len || !pfn_valid(addr >> PAGE_SHIFT) || !pfn_valid((addr + len - 1) >> PAGE_SHIFT))
+		return NULL;
+	return phys_to_virt(addr);
+}
+
+static void vf_interrupt(struct vf_device *d, int q)
+{
+	local_bh_disable();
+	vring_interrupt(0, vf->vqs[2 * q]);
+	local_bh_enable();
+}
+
+static int vf_room(struct vf_device *d, int q)
+{
+	const struct vf_queue *dq = &d->rx[q];
+
+	/* a buffer may take one descriptor: then a ring full of used entries has nothing else */
+	return vf->vqs[2 * q]->num_free || dq->n_out || dq->held[0].n > 1;
+}
+
+/* ---- NAPI ---- */
+
+static int vf_poll(struct napi_struct *napi, int budget)
+{
+	int i, done;
+
+	for (i = 0; i < VF_QUEUES_MAX; i++)
+		if (vf->napi[i] == napi)
+			break;
+	if (i == VF_QUEUES_MAX)
+		return 0;
+	if (vf->let || vf->pass[i]) {
+		if (vf->pass[i])
+			vf->pass[i]--;
+		done = vf_driver_poll(napi, budget);
+		if (vf->passed[i] < 0)
+			vf->passed[i] = done;
+		return done;
+	}
+	/* less than the budget, and not completed: it stays scheduled, and nobody polls it */
+	vf->captured[i] = true;
+	return 0;
+}
+
+/* The driver's receive contexts, queue 0 first; their poll functions are replaced. */
+static void vf_take_napi(void)
+{
+	struct napi_struct *napi;
+	int i = vf->device.pairs;
+
+	/* added in the order rx 0, tx 0, rx 1, ...; each at the front of the list */
+	list_for_each_entry(napi, &vf->dev->napi_list, dev_list) {
+		if (napi->poll == vf_poll)
+			continue;
+		if (list_is_last(&napi->dev_list, &vf->dev->napi_list))
+			vf_driver_poll = napi->poll;
+	}
+	list_for_each_entry(napi, &vf->dev->napi_list, dev_list) {
+		if (napi->poll != vf_driver_poll || !i)
+			continue;
+		i--;
+		vf->napi[i] = napi;
+		vf->captured[i] = false;
+		vf->pass[i] = 0;
+		napi->poll = vf_poll;
+	}
+}
+
+/* A softirq that was left to its thread has to come first. */
+static void vf_settle(void)
+{
+	unsigned long state;
+	int i, n;
+
+	for (i = 0; vf && i < vf->device.pairs && i < VF_QUEUES_MAX; i++) {
+		for (n = 0; n < VF_SETTLE_MAX && vf->napi[i] && !vf->captured[i]; n++) {
+			state = READ_ONCE(vf->napi[i]->state);
+			if (!(state & NAPIF_STATE_SCHED) || state & NAPIF_STATE_NPSVC)
+				break;
+			schedule_timeout_uninterruptible(1);
+		}
+	}
+}
+
+static int vf_do_poll(__u32 q, int budget)
+{
+	int done;
+
+	if (q >= vf->device.pairs || !vf->captured[q])
+		return -1;
+	local_bh_disable();
+	vf->captured[q] = false;
+	done = vf_driver_poll(vf->napi[q], budget);
+	if (done >= budget)
+		vf->captured[q] = true;
+	local_bh_enable();
+	return done;
+}
+
+static int vf_do_busy_poll(__u32 q, int budget)
+{
+	if (q >= vf->device.pairs || vf->captured[q] || !vf->napi[q])
+		return -1;
+	/* one poll, and one more to give the context back */
+	vf->pass[q] = 2;
+	vf->passed[q] = -1;
+	napi_busy_loop(vf->napi[q]->napi_id, NULL, NULL, false, budget);
+	vf->pass[q] = 0;
+	return vf->passed[q];
+}
+
+/* ---- the control queue: every command succeeds ---- */
+
+static void vf_control_command(const __u8 *out, __u32 len)
+{
+	__u32 at;
+
+	if (len < 2 || out[0] != VIRTIO_NET_CTRL_MQ)
+		return;
+	if (out[1] == VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET && len >= 4) {
+		vf->device.pairs_used = out[2] | out[3] << 8;
+	} else if (out[1] == VIRTIO_NET_CTRL_MQ_RSS_CONFIG && len >= 12 &&
+		   vf->features & BIT_ULL(VIRTIO_NET_F_RSS)) {
+		at = 2 + 8 + 2 * ((out[6] | out[7] << 8) + 1);
+		if (at + 2 <= len && (out[at] | out[at + 1] << 8))
+			vf->device.pairs_used = out[at] | out[at + 1] << 8;
+	}
+}
+
+static void vf_control(struct vf_queue *q)
+{
+	static __u8 out[4096];
+	const struct vf_held *h;
+	__u32 len, n;
+	__u8 *p;
+	int i;
+
+	vf_fetch(q);
+	while (q->n_out) {
+		h = &q->held[q->out[0]];
+		len = 0;
+		for (i = 0; i < h->n_parts; i++) {
+			p = vf_mem(h->part[i].addr, h->part[i].len);
+			if (!p)
+				continue;
+			n = min_t(__u32, h->part[i].len, sizeof(out) - len);
+			if (h->part[i].write) {
+				vf_control_command(out, len);
+				*p = VIRTIO_NET_OK;
+			} else {
+				memcpy(out + len, p, n);
+				len += n;
+			}
+		}
+		vf_use(q, 0, 1);
+	}
+}
+
+/* ---- transport ---- */
+
+static struct vf_queue *vf_queue_at(int index)
+{
+	if (index == vf->cvq)
+		return &vf->control;
+	return index & 1 ? NULL : &vf->device.rx[index / 2];
+}
+
+static bool vf_notify(struct virtqueue *vq)
+{
+	struct vf_queue *q = vf_queue_at(vq->index);
+
+	if (q)
+		q->n_notified++;
+	if (q == &vf->control)
+		vf_control(q);
+	return true;
+}
+
+static void vf_place(struct virtqueue *vq)
+{
+	struct vf_queue *q = vf_queue_at(vq->index);
+
+	if (!q)
+		return;
+	q->packed = !!(vf->vdev.features & BIT_ULL(VIRTIO_F_RING_PACKED));
+	q->event = !!(vf->vdev.features & BIT_ULL(VIRTIO_RING_F_EVENT_IDX));
+	q->num = virtqueue_get_vring_size(vq);
+	q->desc = phys_to_virt(virtqueue_get_desc_addr(vq));
+	q->avail = q->driver = phys_to_virt(virtqueue_get_avail_addr(vq));
+	q->used = q->device = phys_to_virt(virtqueue_get_used_addr(vq));
+	vf_queue_start(q);
+}
+
+static void vf_del_vqs(struct virtio_device *vdev)
+{
+	int i;
+
+	for (i = 0; i < vf->n_vqs; i++) {
+		if (vf->vqs[i])
+			vring_del_virtqueue(vf->vqs[i]);
+		vf->vqs[i] = NULL;
+	}
+	for (i = 0; i < VF_QUEUES_MAX; i++) {
+		vf->device.rx[i].live = 0;
+		vf->napi[i] = NULL;
+		vf->captured[i] = false;
+	}
+	vf->n_vqs = 0;
+}
+
+static int vf_add_vq(struct virtio_device *vdev, int i, void (*callback)(struct virtqueue *),
+		     const char *name, bool ctx)
+{
+	__u16 num = i & 1 || i == vf->cvq ? VF_OTHER_NUM : vf->num;
+
+	if (i == vf->cvq)
+		num = VF_NUM_MAX;
+	vf->vqs[i] = vring_create_virtqueue(i, num, PAGE_SIZE, vdev, true, false, ctx, vf_notify,
+					    callback, name);
+	if (!vf->vqs[i])
+		return -ENOMEM;
+	vf->vqs[i]->num_max = num;
+	vf_place(vf->vqs[i]);
+	return 0;
+}
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+static int vf_find_vqs(struct virtio_device *vdev, unsigned int n, struct virtqueue *vqs[],
+		       struct virtqueue_info info[], struct irq_affinity *desc)
+#define VF_NAME(i) info[i].name
+#define VF_CALLBACK(i) info[i].callback
+#define VF_CTX(i) info[i].ctx
+#else
+static int vf_find_vqs(struct virtio_device *vdev, unsigned int n, struct virtqueue *vqs[],
+		       vq_callback_t *callbacks[], const char *const names[], const bool *ctx,
+		       struct irq_affinity *desc)
+#define VF_NAME(i) names[i]
+#define VF_CALLBACK(i) callbacks[i]
+#define VF_CTX(i) (ctx && ctx[i])
+#endif
+{
+	int i, err;
+
+	if (n > VF_VQS_MAX)
+		return -EINVAL;
+	vf->n_vqs = n;
+	vf->cvq = n - 1;
+	for (i = 0; i < n; i++) {
+		err = vf_add_vq(vdev, i, VF_CALLBACK(i), VF_NAME(i), VF_CTX(i));
+		if (err) {
+			vf_del_vqs(vdev);
+			return err;
+		}
+		vqs[i] = vf->vqs[i];
+	}
+	/* the control queue works before DRIVER_OK is there */
+	vf->control.enabled = 1;
+	if (vf->dev)
+		vf_take_napi();
+	return 0;
+}
+
+static void vf_get_config(struct virtio_device *vdev, unsigned int at, void *to, unsigned int n)
+{
+	if (at + n <= sizeof(vf->config))
+		memcpy(to, (char *)&vf->config + at, n);
+}
+
+static void vf_set_config(struct virtio_device *vdev, unsigned int at, const void *from,
+			  unsigned int n)
+{
+}
+
+static u8 vf_get_status(struct virtio_device *vdev)
+{
+	return vf->status;
+}
+
+static void vf_set_status(struct virtio_device *vdev, u8 status)
+{
+	int i;
+
+	vf->status = status;
+	vf->device.driver_ok = !!(status & VIRTIO_CONFIG_S_DRIVER_OK);
+	for (i = 0; i < VF_QUEUES_MAX; i++)
+		vf->device.rx[i].enabled = vf->device.driver_ok;
+}
+
+static void vf_reset(struct virtio_device *vdev)
+{
+	vf_set_status(vdev, 0);
+	vf->device.pairs_used = 1;
+}
+
+static u64 vf_get_features(struct virtio_device *vdev)
+{
+	return vf->features;
+}
+
+static int vf_finalize_features(struct virtio_device *vdev)
+{
+	vring_transport_features(vdev);
+	/* the queue reset that a resize needs is there whatever was negotiated */
+	return 0;
+}
+
+static const char *vf_bus_name(struct virtio_device *vdev)
+{
+	return "vfuzz";
+}
+
+static int vf_disable_vq(struct virtqueue *vq)
+{
+	struct vf_queue *q = vf_queue_at(vq->index);
+
+	if (q)
+		q->enabled = 0;
+	return 0;
+}
+
+static int vf_enable_vq(struct virtqueue *vq)
+{
+	struct vf_queue *q = vf_queue_at(vq->index);
+
+	vf_place(vq);
+	if (q)
+		q->enabled = 1;
+	return 0;
+}
+
+static const struct virtio_config_ops vf_ops = {
+	.get = vf_get_config,
+	.set = vf_set_config,
+	.get_status = vf_get_status,
+	.set_status = vf_set_status,
+	.reset = vf_reset,
+	.find_vqs = vf_find_vqs,
+	.del_vqs = vf_del_vqs,
+	.get_features = vf_get_features,
+	.finalize_features = vf_finalize_features,
+	.bus_name = vf_bus_name,
+	.disable_vq_and_reset = vf_disable_vq,
+	.enable_vq_after_reset = vf_enable_vq,
+};
+
+/* ---- commands ---- */
+
+static void vf_release(struct device *dev)
+{
+	struct vf_net *old = container_of(dev, struct vf_net, vdev.dev);
+
+	kfree(old);
+}
+
+static void vf_unplug(void)
+{
+	if (!vf)
+		return;
+	unregister_virtio_device(&vf->vdev);
+	vf = NULL;
+}
+
+/* arg: features (two words), pairs, ring, mtu, rss key size, rss table length, conforming */
+static int vf_plug(const __u32 *arg)
+{
+	struct net_device *dev;
+	int err;
+
+	vf_unplug();
+	vf = kzalloc(sizeof(*vf), GFP_KERNEL);
+	if (!vf)
+		return -ENOMEM;
+	vf->features = arg[0] | (__u64)arg[1] << 32;
+	vf->num = arg[3];
+	eth_broadcast_addr(vf->config.mac);
+	vf->config.mac[0] = 2;
+	vf->config.max_virtqueue_pairs = cpu_to_le16(arg[2]);
+	vf->config.mtu = cpu_to_le16(arg[4]);
+	vf->config.rss_max_key_size = arg[5];
+	vf->config.rss_max_indirection_table_length = cpu_to_le16(arg[6]);
+	vf->config.supported_hash_types = cpu_to_le32(0x1ff);
+	vf->device.pairs = vf->features & (BIT_ULL(VIRTIO_NET_F_MQ) | BIT_ULL(VIRTIO_NET_F_RSS)) ?
+			   arg[2] : 1;
+	vf->device.pairs_used = 1;
+	vf->device.conforming = arg[7];
+	vf->device.mergeable = !!(vf->features & BIT_ULL(VIRTIO_NET_F_MRG_RXBUF));
+	vf->device.hdr_len = 10;
+	if (vf->features & (BIT_ULL(VIRTIO_NET_F_MRG_RXBUF) | BIT_ULL(VIRTIO_F_VERSION_1)))
+		vf->device.hdr_len = 12;
+	if (vf->features & BIT_ULL(VIRTIO_NET_F_HASH_REPORT))
+		vf->device.hdr_len = 20;
+	vf_device_reset(&vf->device);
+	vf->vdev.id.device = VIRTIO_ID_NET;
+	vf->vdev.id.vendor = VIRTIO_DEV_ANY_ID;
+	vf->vdev.config = &vf_ops;
+	vf->vdev.dev.parent = &vf_parent->dev;
+	vf->vdev.dev.release = vf_release;
+	err = register_virtio_device(&vf->vdev);
+	if (err) {
+		put_device(&vf->vdev.dev);
+		vf = NULL;
+		return err;
+	}
+	rtnl_lock();
+	for_each_netdev(&init_net, dev) {
+		if (dev->dev.parent != &vf->vdev.dev)
+			continue;
+		vf->dev = dev;
+		/* what it would merge is not what the driver delivered */
+		dev->wanted_features &= ~NETIF_F_GRO;
+		netdev_update_features(dev);
+		vf_take_napi();
+	}
+	rtnl_unlock();
+	if (!vf->dev)
+		return -ENODEV;
+	return 0;
+}
+
+static int vf_drain(void)
+{
+	int q, n, done = 0;
+
+	for (q = 0; vf && q < vf->device.pairs; q++)
+		for (n = 0; n < VF_DRAIN_MAX && vf->captured[q]; n++, done++)
+			vf_do_poll(q, NAPI_POLL_WEIGHT);
+	return done;
+}
+
+static void vf_queue_statistics(int i, struct vf_queue_state *state)
+{
+	state->packets = state->bytes = ~0ull;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+	if (vf->dev->stat_ops) {
+		struct netdev_queue_stats_rx rx = { .packets = ~0ull, .bytes = ~0ull };
+
+		vf->dev->stat_ops->get_queue_stats_rx(vf->dev, i, &rx);
+		state->packets = rx.packets;
+		state->bytes = rx.bytes;
+	}
+#endif
+}
+
+static __u32 vf_digest(const struct vf_queue *q)
+{
+	__u32 h = 2166136261u;
+	int k;
+
+	for (k = 0; k < q->n_out; k++)
+		h = (h ^ q->held[q->out[k]].capacity) * 16777619u;
+	return h & 0x7fffffff;
+}
+
+static void vf_statistics(struct vf_answer *a)
+{
+	const struct ethtool_ops *ops = vf->dev->ethtool_ops;
+	struct ethtool_stats stats = { .cmd = ETHTOOL_GSTATS };
+	int n = ops->get_sset_count(vf->dev, ETH_SS_STATS);
+
+	if (n < 0 || n > VF_STATS_MAX)
+		return;
+	stats.n_stats = a->n_stats = n;
+	ops->get_ethtool_stats(vf->dev, &stats, a->stats);
+}
+
+static void vf_look(struct vf_answer *a)
+{
+	struct rtnl_link_stats64 stats;
+	struct vf_queue *q;
+	int i;
+
+	/* a driver that is suspended must not be asked: what it counts in is freed */
+	if (!vf || !vf->dev || vf->frozen)
+		return;
+	a->ifindex = vf->dev->ifindex;
+	dev_get_stats(vf->dev, &stats);
+	a->rx_packets = stats.rx_packets;
+	a->rx_length_errors = stats.rx_length_errors;
+	a->rx_frame_errors = stats.rx_frame_errors;
+	vf_statistics(a);
+	for (i = 0; i < vf->device.pairs && i < VF_QUEUES_MAX; i++) {
+		q = &vf->device.rx[i];
+		a->wrong |= q->wrong << i;
+		if (!q->live || !vf->vqs[2 * i])
+			continue;
+		a->queue[i].num_free = vf->vqs[2 * i]->num_free;
+		a->queue[i].avail = q->packed ? q->avail_idx | q->avail_wrap << 15
+					      : vf_get(&q->avail[1]);
+		a->queue[i].held = q->n_out;
+		a->queue[i].lens = vf_digest(q);
+		a->queue[i].notified = q->n_notified;
+		a->queue[i].captured = vf->captured[i];
+		vf_queue_statistics(i, &a->queue[i]);
+	}
+}
+
+static int vf_do(const struct vf_request *r)
+{
+	const __u32 *a = r->arg;
+	struct vf_hdr hdr = {};
+	int q, err;
+
+	if (r->command == VF_PLUG)
+		return vf_plug(a);
+	if (!vf)
+		return -ENODEV;
+	switch (r->command) {
+	case VF_UNPLUG:
+		vf_unplug();
+		return 0;
+	case VF_RX: /* queue, count, size, flags, gso type, gso size, start, offset, hash */
+	case VF_USE: /* queue, pick, len, flags, gso type, gso size, start, offset, dry, buffers */
+		hdr.flags = a[3];
+		hdr.gso_type = a[4];
+		hdr.gso_size = a[5];
+		hdr.csum_start = a[6];
+		hdr.csum_offset = a[7];
+		if (r->command == VF_RX) {
+			hdr.hash_report = a[8];
+			return vf_rx(&vf->device, a[0], a[1], a[2], &hdr);
+		}
+		hdr.num_buffers = a[9];
+		return vf_op_use(&vf->device, a[0], a[1], a[2], &hdr, a[8]);
+	case VF_CONT:
+		return vf_op_cont(&vf->device, a[0], a[1], a[2], a[3]);
+	case VF_BAD_USED:
+		return vf_op_bad_used(&vf->device, a[0], a[1], a[2]);
+	case VF_IRQ:
+		q = vf_queue_of(&vf->device, a[0]);
+		if (vf_may_use(&vf->device, q))
+			vf_interrupt(&vf->device, q);
+		return 0;
+	case VF_KICKS:
+		q = vf_queue_of(&vf->device, a[0]);
+		if (vf_may_use(&vf->device, q)) {
+			vf_fetch(&vf->device.rx[q]);
+			vf_notifications(&vf->device.rx[q], a[1]);
+		}
+		return 0;
+	case VF_POLL:
+		return vf_do_poll(a[0], a[1]);
+	case VF_BUSY_POLL:
+		return vf_do_busy_poll(a[0], a[1]);
+	case VF_FREEZE:
+		if (!vf->dev)
+			return -ENODEV;
+		err = virtio_device_freeze(&vf->vdev);
+		vf->frozen = !err;
+		return err;
+	case VF_RESTORE:
+		err = virtio_device_restore(&vf->vdev);
+		vf->frozen = false;
+		return err;
+	case VF_LOOK:
+		return 0;
+	case VF_DRAIN:
+		return vf_drain();
+	case VF_BREAK: /* what the device gave back is not looked at any more */
+		virtio_break_device(&vf->vdev);
+		return 0;
+	case VF_LET:
+		vf->let = a[0];
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static long vf_ioctl(struct file *file, unsigned int cmd, unsigned long where)
+{
+	struct vf_request request;
+	static struct vf_answer answer; /* under the lock */
+	size_t size;
+	int ret = 0;
+
+	if (cmd != VF_DO)
+		return -ENOTTY;
+	if (copy_from_user(&request, (void __user *)where, sizeof(request)))
+		return -EFAULT;
+	mutex_lock(&vf_lock);
+	memset(&answer, 0, sizeof(answer));
+	vf_settle();
+	answer.ret = vf_do(&request);
+	vf_settle();
+	vf_look(&answer);
+	/* the answer takes the request's place; it is larger, and the caller knows */
+	size = offsetof(struct vf_answer, stats) + answer.n_stats * sizeof(answer.stats[0]);
+	if (copy_to_user((void __user *)where, &answer, size))
+		ret = -EFAULT;
+	mutex_unlock(&vf_lock);
+	return ret;
+}
+
+static const struct file_operations vf_file = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = vf_ioctl,
+};
+
+static struct miscdevice vf_misc = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "vfuzz_net",
+	.fops = &vf_file,
+};
+
+static int __init vf_start(void)
+{
+	vf_init();
+	vf_parent = platform_device_register_simple("vfuzz_net", -1, NULL, 0);
+	if (IS_ERR(vf_parent))
+		return PTR_ERR(vf_parent);
+	/* it is never unloaded: the guest ends with it */
+	return misc_register(&vf_misc);
+}
+
+module_init(vf_start);
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("A virtio-net device that does what a vfuzz program says");

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# coverage: off
+"""What a traced run says of each op beyond its result: what a real driver could be asked for too.
+
+Rings as the device sees them, statistics as ethtool shows them, and the packets that the stack got,
+as a packet socket with PACKET_VNET_HDR and PACKET_AUXDATA would: number, CRC-32 of all bytes,
+CRC-32 of their metadata.
+Nothing here is ever compiled into a run that is not traced.
+"""
+
+cdef uint32_t O_crc_table[256]
+
+cdef struct Observed:           # of the running op
+    uint32_t packets
+    uint32_t bytes_crc
+    uint32_t meta_crc
+    bint unknown                # some byte is one that nobody wrote
+    bint header_unknown         # and the driver took it for a header's
+
+cdef Observed O
+
+
+cdef void crc_init() noexcept nogil:
+    cdef uint32_t i, k, c
+    for i in range(256):
+        c = i
+        for k in range(8):
+            c = (c >> 1) ^ (0xEDB88320u if c & 1 else 0)
+        O_crc_table[i] = c
+
+
+cdef inline uint32_t crc_byte(uint32_t crc, uint8_t byte) noexcept nogil:
+    return O_crc_table[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+
+
+cdef cold_void observe_reset() noexcept nogil:
+    memset(&O, 0, sizeof(O))
+
+
+cdef cold_void observe_packet(int s) noexcept nogil:
+    """The stack lets go of an skb: a process reads it, Ethernet header and all."""
+    cdef Skb* p = &K_skbs[s]
+    p.data -= ETH_HLEN
+    p.len += ETH_HLEN
+    observe_skb(s)
+    p.data += ETH_HLEN
+    p.len -= ETH_HLEN
+
+
+cdef cold_void observe_skb(int s) noexcept nogil:
+    cdef Skb* p = &K_skbs[s]
+    cdef uint8_t meta[18]
+    cdef int i, n
+    cdef uint32_t k, crc
+    memset(meta, 0, sizeof(meta))
+    O.packets += 1
+    if p.gso_size:
+        put_u16(meta + 2, min(skb_headlen(p), <uint32_t>0xFFFF))
+        put_u16(meta + 4, p.gso_size)
+        if p.gso_type & SKB_GSO_TCPV4:
+            meta[1] = HDR_GSO_TCPV4
+        elif p.gso_type & SKB_GSO_TCPV6:
+            meta[1] = HDR_GSO_TCPV6
+        elif p.gso_type & SKB_GSO_UDP_L4 and era_6_12():
+            meta[1] = HDR_GSO_UDP_L4
+        else:
+            # virtio_net_hdr_from_skb() knows no header for it: the socket says EINVAL instead
+            crc = ~O.meta_crc
+            for i in range(10):
+                crc = crc_byte(crc, 0xFF)
+            O.meta_crc = ~crc
+            return
+        if p.gso_type & SKB_GSO_TCP_ECN:
+            meta[1] |= HDR_GSO_ECN
+    if p.ip_summed == CHECKSUM_PARTIAL:
+        meta[0] = HDR_F_NEEDS_CSUM
+        put_u16(meta + 6, p.csum_start - p.data)
+        put_u16(meta + 8, p.csum_offset)
+        meta[10] = 1 << 3           # TP_STATUS_CSUMNOTREADY
+    elif p.ip_summed == CHECKSUM_UNNECESSARY:
+        meta[0] = HDR_F_DATA_VALID
+        meta[10] = 1 << 7           # TP_STATUS_CSUM_VALID
+    put_u16(meta + 14, p.len)
+    put_u16(meta + 16, p.len >> 16)
+    crc = ~O.meta_crc
+    for i in range(18):
+        crc = crc_byte(crc, meta[i])
+    O.meta_crc = ~crc
+    n = skb_pieces(s, b"observe_packet:pieces")
+    crc = ~O.bytes_crc
+    for i in range(n):
+        if K_pieces[i].origin <= ORIGIN_CPU:
+            O.unknown = True
+            return
+        for k in range(K_pieces[i].size):
+            crc = crc_byte(crc, origin_byte(K_pieces[i].origin, K_pieces[i].at + k))
+    O.bytes_crc = ~crc
+
+
+cdef cold_void observe_packets() noexcept nogil:
+    obs(b"pkts", O.packets)
+    if O.packets:
+        obs(b"pkt_meta", O.meta_crc)
+        if not O.unknown:
+            obs(b"pkt_bytes", O.bytes_crc)
+    if O.header_unknown or M.exhausted:
+        # what nobody wrote, or what the simulation ran out of: a real one says something else
+        obs(b"undefined", 1)
+    observe_reset()
+
+
+cdef cold_void observe_queue(int i) noexcept nogil:
+    """What ethtool -S and the ring itself say of queue i; what the device holds of it."""
+    cdef const Vq* vq = &V_vqs[i]
+    cdef uint32_t h = 2166136261u
+    cdef int k
+    for k in range(vq.n_out):
+        h = (h ^ vq.held[vq.out[k]].capacity) * <uint32_t>16777619
+    obs(b"rx0_num_free" if i == 0 else b"rx1_num_free" if i == 1 else b"rx2_num_free",
+        vq.num_free)
+    obs(b"rx0_packets" if i == 0 else b"rx1_packets" if i == 1 else b"rx2_packets",
+        vi_rq[i].stats.packets)
+    obs(b"rx0_bytes" if i == 0 else b"rx1_bytes" if i == 1 else b"rx2_bytes", vi_rq[i].stats.bytes)
+    obs(b"rx0_drops" if i == 0 else b"rx1_drops" if i == 1 else b"rx2_drops", vi_rq[i].stats.drops)
+    obs(b"rx0_kicks" if i == 0 else b"rx1_kicks" if i == 1 else b"rx2_kicks", vi_rq[i].stats.kicks)
+    obs(b"rx0_avail" if i == 0 else b"rx1_avail" if i == 1 else b"rx2_avail",
+        (vq.dev_avail_idx | (<int>vq.dev_avail_wrap << 15)) if vq.packed else vq.avail_idx)
+    obs(b"rx0_held" if i == 0 else b"rx1_held" if i == 1 else b"rx2_held", vq.n_out)
+    obs(b"rx0_lens" if i == 0 else b"rx1_lens" if i == 1 else b"rx2_lens", h & 0x7FFFFFFF)
+    obs(b"rx0_scheduled" if i == 0 else b"rx1_scheduled" if i == 1 else b"rx2_scheduled",
+        vi_rq[i].napi.state == NAPI_SCHEDULED)
+
+
+crc_init()

@@ -15,6 +15,7 @@ usage: ./do WORD [ARGUMENTS]
     test-quality  is every catalogued bug found again, from nothing, five times? Hours
     asan          the corpus and 200,000 executions under AddressSanitizer and UBSan (needs clang)
     smoke         a short campaign on every target
+    smoke-kernel  500 programs of each target on the real kernel, which is built first
     lint          ruff and cython-lint
     bench         speed, as ratios to an empty target
     build         set up, then build KIND ...: fuzz (the default), plain, asan, annotate
@@ -87,6 +88,14 @@ smoke)
     trap 'rm -rf "$work"' EXIT
     for target in $("$bin/python" -c 'import vfuzz; print(*(t.name for t in vfuzz.targets()))'); do
         "$bin/vfuzz" run "$target" "$work/$target" --runs 200000 --seed 1 "$@"
+    done
+    ;;
+smoke-kernel)
+    set_up fuzz
+    kernel=$("$bin/vfuzz" kernel build 6.1)
+    for target in $("$bin/python" -c 'import vfuzz; from importlib.util import find_spec; print(
+        *(t.name for t in vfuzz.targets() if find_spec(t.package.__name__ + ".real")))'); do
+        "$bin/vfuzz" conform "$target" --kernel "$kernel" --generate 500 "$@"
     done
     ;;
 lint)

@@ -165,6 +165,12 @@ def test_generated_programs_are_the_same_again_and_can_be_done():
     assert not any(call.fail for program in programs for call in program.data.ops)
 
 
+def test_random_programs_have_no_op_that_is_left_out(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(session, "seed_files", lambda target: [])
+    names = {call.name for program in generated(TARGET, 300, 5) for call in program.ops}
+    assert names == {op.name for op in TARGET.schema.ops} - set(real.SKIPPED)
+
+
 def test_other_targets_say_so():
     with pytest.raises(UsageError, match="ring cannot be compared with a kernel yet"):
         Session(vfuzz.target("ring"), KERNEL, "1")

@@ -19,6 +19,8 @@ from vfuzz.cli.common import (
     print_json,
 )
 from vfuzz.cli.status import LiveMonitor, PlainMonitor, summary_text
+from vfuzz.conform import kernel as kernels
+from vfuzz.conform.session import real_of
 from vfuzz.engine.campaign import Campaign
 from vfuzz.engine.settings import Settings
 from vfuzz.errors import UsageError
@@ -71,6 +73,7 @@ def _seed(ctx: click.Context, param: click.Parameter, value: int | None) -> int 
     "--quirk", "quirks", multiple=True, metavar="ID", help="Bug to switch on; can be repeated."
 )
 @click.option("--focus", default="", metavar="NAME", help="Keep to this part; see vfuzz list.")
+@click.option("--kernel", default="", metavar="K", help="Replay the corpus there; vfuzz kernel.")
 @click.option("--stop-on-first", is_flag=True, help="Stop at the first new finding.")
 @click.option("--no-seeds", is_flag=True, help="Do not add the committed seed programs.")
 @click.option(
@@ -100,6 +103,7 @@ def command(
     eras: tuple[str, ...],
     quirks: tuple[str, ...],
     focus: str,
+    kernel: str,
     stop_on_first: bool,
     no_seeds: bool,
     minimise_s: float,
@@ -120,6 +124,7 @@ def command(
     vfuzz run virtio-net-rx nightly --time 8h -j 8
     vfuzz run virtio-net-rx --era linux-6.1 --quirk A04 --stop-on-first
     vfuzz run virtio-net-rx vfuzz-csum --focus csum --time 10m
+    vfuzz run vdpa --kernel 6.12 --time 1h
     vfuzz run virtio-net-rx --time 5m -- -use_value_profile=1
     """
     target = api.target(name)
@@ -141,7 +146,10 @@ def command(
         arguments=ctx.meta.get("vfuzz.arguments", ()),
         minimise_s=minimise_s,
         focus=focus,
+        kernel=kernels.find(kernel).name if kernel else "",
     )
+    if kernel:
+        real_of(target)
     campaign = Campaign(settings)
     live = sys.stderr.isatty()
     with LiveMonitor(settings, campaign.seed) if live else PlainMonitor(interval_s) as monitor:

@@ -18,6 +18,7 @@ from vfuzz.sanitizer.report import sources_of
 __all__ = ["as_json", "progress", "side_by_side", "text", "write"]
 
 WIDTH = 38  # of an op's text
+WIDE = 6  # observables
 
 
 def progress(totals: Totals) -> str:
@@ -96,8 +97,13 @@ def _values(values: Mapping[str, int] | None, keys: list[str]) -> str:
 def side_by_side(verdict: Verdict) -> list[str]:
     """Step by step: the op, what the model said, what the kernel said."""
     lines = [f"    {'op':4}{'':{WIDTH}}  {'model':28}  kernel"]
+    before: dict[str, tuple[int | None, int | None]] = {}
     for row in verdict.rows:
         keys = [k for k in (row.kernel or {}) if not row.model or k in row.model]
+        if len(keys) > WIDE:  # of so many only what changed
+            both = {k: ((row.model or {}).get(k), (row.kernel or {}).get(k)) for k in keys}
+            keys = [k for k in keys if both[k] != before.get(k) or k == row.differs]
+            before |= both
         model, kernel = _values(row.model, keys), _values(row.kernel, keys)
         mark = ">>>" if row.differs else ""
         long = row.text if len(row.text) <= WIDTH else row.text + "\n" + " " * (8 + WIDTH)
@@ -146,6 +152,11 @@ def as_json(totals: Totals, kernel: Kernel, era: str, quirks: tuple[str, ...],
     }
 
 
+def of(found: Found, kernel: Kernel) -> str:
+    """One divergence."""
+    return "\n".join([f"kernel {kernel.name}, Linux {kernel.version}", *_found(found), ""])
+
+
 def write(out: Path, totals: Totals, kernel: Kernel, era: str, quirks: tuple[str, ...]) -> None:
     """Each divergence that is not explained as a program and a report."""
     out.mkdir(parents=True, exist_ok=True)
@@ -154,5 +165,4 @@ def write(out: Path, totals: Totals, kernel: Kernel, era: str, quirks: tuple[str
         program = found.verdict.program
         head = head_of(program.target.name, (era,), quirks)
         write_atomic(out / f"{slug}.vf", f"{head}# {found.signature}\n{program}".encode())
-        report = "\n".join([f"kernel {kernel.name}, Linux {kernel.version}", *_found(found)])
-        write_atomic(out / f"{slug}.txt", f"{report}\n".encode())
+        write_atomic(out / f"{slug}.txt", of(found, kernel).encode())

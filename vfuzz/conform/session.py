@@ -103,6 +103,7 @@ def generated(target: Target, count: int, seed: int) -> Iterator[Program]:
     schema, real = target.schema, real_of(target)
     rng = Random(seed)
     names = [arg.name for arg in schema.boot]
+    left_out = getattr(real, "SKIPPED", ())
     start = tuple(schema.call(name) for name in real.BEGIN)
     seeds = [
         tuple(replace(op, fail=None) for op in read(path).program(target).data.ops)
@@ -119,7 +120,9 @@ def generated(target: Target, count: int, seed: int) -> Iterator[Program]:
         made = generate(schema, rng, n_ops=rng.randint(1, OPS_MAX))
         machine = rng.choice(machines)
         boot = {**boot_of(made), **{name: machine[name] for name in real.MACHINE}}
-        ops = tuple(replace(op, fail=None) for op in made.ops)
+        ops = tuple(
+            replace(op, fail=None) for op in made.ops if schema.ops[op.kind].name not in left_out
+        )
         if seeds and rng.random() < 0.5:
             ops = _grown(rng, rng.choice(seeds), ops)[: schema.max_ops]
         elif rng.random() < 0.8:

@@ -22,6 +22,7 @@ from types import FrameType
 import msgspec
 
 import vfuzz
+from vfuzz.conform.follow import Replay, replayed
 from vfuzz.engine import driver, inputs, worker
 from vfuzz.engine.crashes import take_crashes
 from vfuzz.engine.log import last_message
@@ -84,6 +85,7 @@ class Campaign:
         self._rates = Rates()
         self._interrupts = 0
         self._sample_at_s = 0.0
+        self._replay: Replay | None = None
 
     # ---------------------------------------------------------------------------------- the run
 
@@ -95,7 +97,14 @@ class Campaign:
         try:
             with self._signals():
                 try:
-                    stopped = self._supervise()
+                    settings = self.settings
+                    where = (settings.target, settings.workdir, settings.kernel, settings.quirks)
+                    with replayed(*where) as self._replay:
+                        stopped = self._supervise()
+                    if self._replay is not None:
+                        self.monitor.message(
+                            f"on {self._replay.kernel.name}: {self._replay.said()}"
+                        )
                 except (Error, OSError) as failure:
                     error = str(failure)
                 try:
@@ -185,6 +194,8 @@ class Campaign:
             if now >= look_at_s:
                 look_at_s = now + LOOK_S
                 self._look(now)
+            if self._replay is not None and (why := self._replay.failed()):
+                raise Error(why)
             if self._interrupts:
                 return "interrupted"
             if self.settings.time_s is not None and now - self._begin_s >= self.settings.time_s:

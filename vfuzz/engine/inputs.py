@@ -134,7 +134,7 @@ def read(path: Path) -> Input:
         target=target[0] if target else None,
         eras=said.get("era") or None,
         quirks=said.get("quirk"),
-        deadly=finding is not None and finding.kind != "violation",
+        deadly=finding is not None and finding.kind not in ("violation", "divergence"),
     )
 
 

@@ -49,7 +49,8 @@ class CampaignFile(msgspec.Struct, kw_only=True, omit_defaults=False):
 class Finding(msgspec.Struct, kw_only=True):
     """finding.json: a violation, or the death of a worker, that a campaign keeps.
 
-    kind         "violation"; "crash", "timeout" or "oom" when the model's own code died
+    kind         "violation"; "crash", "timeout" or "oom" when the model's own code died;
+                 "divergence" when a real kernel says something else than the model
     era, quirks  with these program.bin shows it; eras: all eras in which it does, once triaged
     state        "raw" as found; "minimised"; "kept" when minimising was cut short or failed
     status       "open", or "gone" when program.bin no longer shows it

@@ -36,6 +36,7 @@ class Settings:
     minimise_s   limit for minimising one finding
     sample_s     between two rows of statistics
     focus        part of the target to keep to, "" for all of it
+    kernel       that replays what the corpus takes in, "" for none
 
     Raises UsageError for what makes no sense.
     """
@@ -54,6 +55,7 @@ class Settings:
     minimise_s: float = 20.0
     sample_s: float = 5.0
     focus: str = ""
+    kernel: str = ""
 
     def __post_init__(self) -> None:
         if not self.eras:

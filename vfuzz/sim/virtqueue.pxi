@@ -145,6 +145,7 @@ cdef struct Vqs:
     bint driver_ok              # status DRIVER_OK: before it the rings are not to be used (S47)
     bint in_poll                # a NAPI poll with a budget is running (S41)
     uint32_t notified           # kicks that reached the device, all queues
+    bint exhausted              # the simulation has no more tables: not what a real ring would say
 
 cdef Vqs V
 cdef Vq V_vqs[VQS_MAX]
@@ -156,6 +157,7 @@ cdef inline void virtqueues_reset() noexcept nogil:
     V.driver_ok = False
     V.in_poll = False
     V.notified = 0
+    V.exhausted = False
 
 
 cdef void vq_init(Vq* vq, int num, bint packed, bint indirect, bint event) noexcept nogil:
@@ -295,6 +297,7 @@ cdef int table_new(uint32_t n, site_t site) noexcept nogil:
     cdef int t
     cdef uint64_t mem
     if V.n_tables >= TABLES_MAX:
+        V.exhausted = True
         return 0
     mem = kmalloc(n * 16, site)
     if mem == 0:

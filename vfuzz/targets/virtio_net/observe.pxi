@@ -103,7 +103,7 @@ cdef cold_void observe_packets() noexcept nogil:
         obs(b"pkt_meta", O.meta_crc)
         if not O.unknown:
             obs(b"pkt_bytes", O.bytes_crc)
-    if O.header_unknown or M.exhausted:
+    if O.header_unknown or M.exhausted or V.exhausted:
         # what nobody wrote, or what the simulation ran out of: a real one says something else
         obs(b"undefined", 1)
     observe_reset()

@@ -25,6 +25,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
+#include <linux/workqueue.h>
 #include <net/busy_poll.h>
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
 #include <net/netdev_queues.h>
@@ -36,7 +37,7 @@
 
 enum vf_command {
 	VF_PLUG, VF_UNPLUG, VF_RX, VF_USE, VF_CONT, VF_BAD_USED, VF_IRQ, VF_KICKS, VF_POLL,
-	VF_BUSY_POLL, VF_FREEZE, VF_RESTORE, VF_LOOK, VF_DRAIN, VF_LET, VF_BREAK,
+	VF_BUSY_POLL, VF_FREEZE, VF_RESTORE, VF_LOOK, VF_DRAIN, VF_LET,
 };
 
 struct vf_request {
@@ -208,18 +209,23 @@ static int vf_do_busy_poll(__u32 q, int budget)
 
 static void vf_control_command(const __u8 *out, __u32 len)
 {
-	__u32 at;
+	__u32 at, n, pairs = 0;
 
 	if (len < 2 || out[0] != VIRTIO_NET_CTRL_MQ)
 		return;
 	if (out[1] == VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET && len >= 4) {
-		vf->device.pairs_used = out[2] | out[3] << 8;
+		pairs = out[2] | out[3] << 8;
 	} else if (out[1] == VIRTIO_NET_CTRL_MQ_RSS_CONFIG && len >= 12 &&
 		   vf->features & BIT_ULL(VIRTIO_NET_F_RSS)) {
-		at = 2 + 8 + 2 * ((out[6] | out[7] << 8) + 1);
-		if (at + 2 <= len && (out[at] | out[at + 1] << 8))
-			vf->device.pairs_used = out[at] | out[at + 1] << 8;
+		/* a device without a table is told of one entry that does not come with it */
+		n = le16_to_cpu(vf->config.rss_max_indirection_table_length);
+		at = 2 + 8 + 2 * min_t(__u32, n, (out[6] | out[7] << 8) + 1);
+		if (at + 2 <= len)
+			pairs = out[at] | out[at + 1] << 8;
 	}
+	/* what makes no sense is not followed */
+	if (pairs && pairs <= vf->device.pairs)
+		vf->device.pairs_used = pairs;
 }
 
 static void vf_control(struct vf_queue *q)
@@ -447,10 +453,26 @@ static void vf_release(struct device *dev)
 	kfree(old);
 }
 
+static int vf_drain(void)
+{
+	int q, n, done = 0;
+
+	for (q = 0; vf && q < vf->device.pairs; q++)
+		for (n = 0; n < VF_DRAIN_MAX && vf->captured[q]; n++, done++)
+			vf_do_poll(q, NAPI_POLL_WEIGHT);
+	return done;
+}
+
 static void vf_unplug(void)
 {
 	if (!vf)
 		return;
+	vf->let = true;
+	if (vf->frozen)
+		virtio_device_restore(&vf->vdev);
+	/* nothing is received any more: a program may end just before what would spoil the guest */
+	virtio_break_device(&vf->vdev);
+	vf_drain();
 	unregister_virtio_device(&vf->vdev);
 	vf = NULL;
 }
@@ -503,23 +525,13 @@ static int vf_plug(const __u32 *arg)
 		vf->dev = dev;
 		/* what it would merge is not what the driver delivered */
 		dev->wanted_features &= ~NETIF_F_GRO;
-		netdev_update_features(dev);
+		dev->features &= ~NETIF_F_GRO;
 		vf_take_napi();
 	}
 	rtnl_unlock();
 	if (!vf->dev)
 		return -ENODEV;
 	return 0;
-}
-
-static int vf_drain(void)
-{
-	int q, n, done = 0;
-
-	for (q = 0; vf && q < vf->device.pairs; q++)
-		for (n = 0; n < VF_DRAIN_MAX && vf->captured[q]; n++, done++)
-			vf_do_poll(q, NAPI_POLL_WEIGHT);
-	return done;
 }
 
 static void vf_queue_statistics(int i, struct vf_queue_state *state)
@@ -650,14 +662,41 @@ static int vf_do(const struct vf_request *r)
 		return 0;
 	case VF_DRAIN:
 		return vf_drain();
-	case VF_BREAK: /* what the device gave back is not looked at any more */
-		virtio_break_device(&vf->vdev);
-		return 0;
 	case VF_LET:
 		vf->let = a[0];
 		return 0;
 	}
 	return -EINVAL;
+}
+
+/*
+ * Making and removing a device allocates hundreds of things, and KASAN writes down the stack of
+ * each: a worker's is a short one. And refill work that was scheduled before is done before.
+ */
+struct vf_errand {
+	struct work_struct work;
+	const struct vf_request *request;
+	int ret;
+};
+
+static void vf_errand_do(struct work_struct *work)
+{
+	struct vf_errand *errand = container_of(work, struct vf_errand, work);
+
+	errand->ret = vf_do(errand->request);
+}
+
+static int vf_send(const struct vf_request *request)
+{
+	struct vf_errand errand = { .request = request };
+
+	if (request->command > VF_UNPLUG && request->command != VF_LET)
+		return vf_do(request);
+	INIT_WORK_ONSTACK(&errand.work, vf_errand_do);
+	schedule_work(&errand.work);
+	flush_work(&errand.work);
+	destroy_work_on_stack(&errand.work);
+	return errand.ret;
 }
 
 static long vf_ioctl(struct file *file, unsigned int cmd, unsigned long where)
@@ -674,7 +713,7 @@ static long vf_ioctl(struct file *file, unsigned int cmd, unsigned long where)
 	mutex_lock(&vf_lock);
 	memset(&answer, 0, sizeof(answer));
 	vf_settle();
-	answer.ret = vf_do(&request);
+	answer.ret = vf_send(&request);
 	vf_settle();
 	vf_look(&answer);
 	/* the answer takes the request's place; it is larger, and the caller knows */

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kernel in a campaign's loop: what its corpus takes in is replayed, by a process beside it.
+
+It has a pace of its own: inputs wait in the corpus until it comes to them. A divergence becomes a
+finding of the work directory. It ends when it is asked to, or with the campaign that started it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import vfuzz
+from vfuzz.api import Program, Target, target
+from vfuzz.conform import kernel as kernels
+from vfuzz.conform import report
+from vfuzz.conform.session import Found, Session, Totals
+from vfuzz.engine.records import Finding
+from vfuzz.engine.store import save_finding, write_atomic
+from vfuzz.errors import Error
+
+__all__ = ["Follower", "Replay"]
+
+BATCH_MAX = 200  # inputs between two looks at what is new
+POLL_S = 0.5
+MINIMISE_S = 20.0
+LOG = "kernel.log"  # in the work directory: one line after each batch
+END_S = 10.0  # for a guest to be ended
+
+
+class _Stop(BaseException):
+    """The campaign is over."""
+
+
+class Follower:
+    """Replays the inputs of a work directory's corpus, each once."""
+
+    def __init__(
+        self, what: Target, workdir: Path, kernel: kernels.Kernel, quirks: tuple[str, ...] = (),
+        parent: int | None = None,
+    ) -> None:  # fmt: skip
+        """parent: the process that this one is not to outlive."""
+        self.target = what
+        self.workdir = workdir
+        self.kernel = kernel
+        self.quirks = quirks
+        self.parent = parent
+        self.stopping = False
+        self.session = Session(what, kernel, kernel.era, quirks, tick=self._tick)
+        self._seen: set[str] = set()
+        self._stored: set[str] = set()
+
+    def _tick(self, totals: Totals) -> None:
+        if self.stopping or (self.parent is not None and os.getppid() != self.parent):
+            raise _Stop
+
+    def new(self) -> list[Program]:
+        """Inputs that were not replayed yet, no more than a batch."""
+        names = sorted(set(os.listdir(self.workdir / "corpus")) - self._seen)[:BATCH_MAX]
+        programs = []
+        for name in names:
+            self._seen.add(name)
+            with contextlib.suppress(FileNotFoundError):  # libFuzzer keeps the shorter one
+                programs.append(self.target.decode((self.workdir / "corpus" / name).read_bytes()))
+        return programs
+
+    def batch(self) -> int:
+        """Replay what is new; how many programs there were."""
+        programs = self.new()
+        if programs:
+            totals = self.session.run(programs)
+            for found in totals.unexplained:
+                if found.signature not in self._stored:
+                    self._stored.add(found.signature)
+                    self._store(found)
+            write_atomic(self.workdir / LOG, (report.progress(totals) + "\n").encode())
+        return len(programs)
+
+    def _store(self, found: Found) -> None:
+        if not found.signature.startswith("guest: "):
+            self.session.minimise(found, MINIMISE_S)
+        divergence, program = found.verdict.divergence, found.verdict.program
+        assert divergence is not None
+        finding = Finding(
+            vfuzz=vfuzz.__version__,
+            target=self.target.path,
+            signature=f"kernel {found.signature}",
+            kind="divergence",
+            title="model and kernel differ",
+            site=found.verdict.site or "",
+            op=divergence.op,
+            message=f"{divergence.what}: model {divergence.model}, kernel {divergence.kernel}",
+            era=self.session.era,
+            quirks=self.quirks,
+            state="minimised",
+            found=datetime.now(UTC).isoformat(timespec="seconds"),
+            worker=0,
+            executions=self.session.totals.programs,
+            ops_raw=len(program),
+            ops=len(program),
+        )
+        files = {
+            "program.bin": program.encode(),
+            "program.vf": str(program).encode(),
+            "report.txt": report.of(found, self.kernel).encode(),
+        }
+        save_finding(self.workdir / "findings", finding, files)
+
+    def run(self) -> None:
+        """Follow the corpus until it is asked to stop."""
+        with contextlib.suppress(_Stop), self.session:
+            while True:
+                self._tick(self.session.totals)
+                if not self.batch():
+                    time.sleep(POLL_S)
+
+
+class Replay:
+    """That process, as the campaign has it."""
+
+    def __init__(self, what: Target, workdir: Path, kernel: str, quirks: tuple[str, ...]) -> None:
+        """Start it. Raises UsageError for a kernel that is not there."""
+        self.log = workdir / LOG
+        self.kernel = kernels.find(kernel)
+        self.errors = workdir / "kernel-errors.log"
+        with self.errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "vfuzz.conform.follow", what.path, str(workdir), kernel,
+                 str(os.getpid()), *quirks],
+                stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True,
+            )  # fmt: skip
+
+    def failed(self) -> str:
+        """Why it ended by itself; empty while it runs."""
+        code = self.process.poll()
+        if code is None:
+            return ""
+        tail = self.errors.read_text(errors="replace").strip().splitlines()[-1:]
+        return f"the replay on {self.kernel.name} ended with {code}: {' '.join(tail)}"
+
+    def said(self) -> str:
+        """What it has done, in words."""
+        with contextlib.suppress(FileNotFoundError):
+            return self.log.read_text().strip()
+        return "no program replayed yet"
+
+    def stop(self) -> None:
+        """Ask it to end, and wait."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextlib.contextmanager
+def replayed(
+    what: Target, workdir: Path, kernel: str, quirks: tuple[str, ...]
+) -> Iterator[Replay | None]:
+    """The replay beside a campaign; None without a kernel."""
+    if not kernel:
+        yield None
+        return
+    replay = Replay(what, workdir, kernel, quirks)
+    try:
+        yield replay
+    finally:
+        replay.stop()
+
+
+def main(words: list[str]) -> int:
+    """What Replay starts."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("target")
+    parser.add_argument("workdir", type=Path)
+    parser.add_argument("kernel")
+    parser.add_argument("parent", type=int)
+    parser.add_argument("quirks", nargs="*")
+    args = parser.parse_args(words)
+    kernel = kernels.find(args.kernel)
+    what = target(args.target)
+    follower = Follower(what, args.workdir, kernel, tuple(args.quirks), args.parent)
+
+    def stop(number: int, frame: object) -> None:
+        follower.stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        follower.run()
+    except Error as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -521,7 +521,10 @@ cdef void judge_device(uint32_t asid) noexcept nogil:
 
 
 cdef void judge_spaces() noexcept nogil:
-    """All address spaces that changed, on either side; V15: and no other exists."""
+    """All address spaces that changed, on either side; V15: and no other exists.
+
+    Those that have a name are looked at one by one: any other began to exist, or stayed, in an op
+    in which one came or went."""
     cdef uint32_t i
     cdef int a, n = 0, expected = 0
     for i in range(vdpa.nas):
@@ -532,11 +535,14 @@ cdef void judge_spaces() noexcept nogil:
             judge_device(i)
         elif parent_table(i).dirty:
             judge_device(i)
+    if likely(not A_changed):
+        return
     for i in range(BUCKETS):
         a = v.hash[i]
         while a:
             n += 1
             a = A_as[a].next
+    A_changed_set(False)
     if unlikely(n != expected):
         violation(CHECK_V15, b"judge_spaces:count", b"address space", n,
                   b"%lld address spaces exist, %lld can be named", n, expected, 0)

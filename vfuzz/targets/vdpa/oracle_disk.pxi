@@ -69,22 +69,17 @@ cdef void judge_disk_range(uint64_t offset, uint64_t n) noexcept nogil:
               <int64_t>offset, 0)
 
 
-cdef void extent_add(uint64_t offset, uint64_t n, const uint8_t* bytes, int64_t at) noexcept nogil:
-    """bytes NULL: at says what they are."""
+cdef void extent_add(uint64_t offset, uint64_t n, int64_t at) noexcept nogil:
     cdef Extent* e
     if n == 0:
         return
-    if unlikely(JD.n == EXTENTS_MAX or (bytes != NULL and JD.used + n > BOOK_BYTES)):
+    if unlikely(JD.n == EXTENTS_MAX):
         give_up()
     e = &JD.extents[JD.n]
     JD.n += 1
     e.start = offset
     e.end = offset + n
     e.at = at
-    if bytes != NULL:
-        e.at = JD.used
-        memcpy(&JD.book[JD.used], bytes, n)
-        JD.used += <uint32_t>n
 
 
 cdef void extents_read(uint64_t offset, uint64_t n) noexcept nogil:
@@ -112,14 +107,32 @@ cdef void extents_read(uint64_t offset, uint64_t n) noexcept nogil:
             memset(&JD.bytes[start - offset], 0, end - start)
 
 
+cdef const uint8_t* extent_whole(uint64_t offset, uint64_t n) noexcept nogil:
+    """The bytes there, if one request wrote all of them and none after it any; else NULL."""
+    cdef const Extent* e
+    cdef int i
+    for i in range(JD.n - 1, -1, -1):
+        e = &JD.extents[i]
+        if e.start < offset + n and offset < e.end:
+            if e.at >= 0 and e.start <= offset and offset + n <= e.end:
+                return &JD.book[e.at + <int64_t>(offset - e.start)]
+            return NULL
+    return NULL
+
+
 cdef void judge_disk_read(uint64_t offset, uint64_t n, const uint8_t* buf) noexcept nogil:
     """Bytes of the disk are about to go to the guest. V36: somebody wrote them; V52: those."""
+    cdef const uint8_t* whole = extent_whole(offset, n)
     cdef uint64_t i
+    if whole != NULL and memcmp(whole, buf, n) == 0:
+        return
     extents_read(offset, n)
     if n and memchr(JD.known, 0, n) != NULL:
         violation(CHECK_V36, b"judge_disk_read:unwritten", b"disk", <int64_t>offset,
                   b"of %lld bytes at %lld of the disk nobody wrote some", <int64_t>n,
                   <int64_t>offset, 0)
+    if memcmp(JD.bytes, buf, n) == 0:
+        return
     for i in range(n):
         if unlikely(buf[i] != JD.bytes[i] and JD.known[i] == 1):
             violation(CHECK_V52, b"judge_disk_read:bytes", b"disk", <int64_t>(offset + i),
@@ -130,25 +143,29 @@ cdef void judge_disk_read(uint64_t offset, uint64_t n, const uint8_t* buf) noexc
 cdef void judge_disk_write(uint64_t offset, uint64_t n, const uint8_t* buf,
                            int64_t ret) noexcept nogil:
     """Bytes of the guest went to the disk, or the request failed. V29: those of its chain."""
+    cdef uint8_t* bytes = &JD.book[JD.used]
     cdef int64_t expected
     if ret < 0:
-        extent_add(offset, n, NULL, EXTENT_ANY)
+        extent_add(offset, n, EXTENT_ANY)
         return
-    expected = chain_read(0, BLK_HEADER, JD.bytes, n)
-    if unlikely(ret != expected or memcmp(JD.bytes, buf, <size_t>ret) != 0):
+    if unlikely(JD.used + n > BOOK_BYTES):
+        give_up()
+    expected = chain_read(0, BLK_HEADER, bytes, n)
+    if unlikely(ret != expected or memcmp(bytes, buf, <size_t>ret) != 0):
         violation(CHECK_V29, b"judge_disk_write:bytes", b"disk", <int64_t>offset,
                   b"%lld bytes are written to the disk, not the %lld of the request", ret, expected,
                   0)
-    extent_add(offset, n, JD.bytes, 0)
+    extent_add(offset, n, JD.used)
+    JD.used += <uint32_t>n
 
 
 cdef void judge_disk_zero(uint64_t offset, uint64_t n) noexcept nogil:
-    extent_add(offset, n, NULL, EXTENT_ZERO)
+    extent_add(offset, n, EXTENT_ZERO)
 
 
 cdef void judge_disk_discard(uint64_t offset, uint64_t n) noexcept nogil:
     """Nobody promises what they are afterwards."""
-    extent_add(offset, n, NULL, EXTENT_LOOSE)
+    extent_add(offset, n, EXTENT_LOOSE)
 
 
 # ---- answers ----
@@ -230,7 +247,7 @@ cdef void judge_request() noexcept nogil:
         JD.cut = not data_writable(data_in)
         JD.answer = answer_data(sector, data_in, not JD.cut)
     elif JD.type == VIRTIO_BLK_T_OUT:
-        i = data_out <= REQUEST_MAX and chain_read(0, BLK_HEADER, JD.bytes,
+        i = data_out <= REQUEST_MAX and chain_read(0, BLK_HEADER, NULL,
                                                    data_out) == <int64_t>data_out
         JD.answer = answer_data(sector, data_out, i != 0)
     elif sector:

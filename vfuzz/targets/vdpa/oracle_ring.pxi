@@ -247,18 +247,22 @@ cdef int judge_span(int q, uint64_t addr, uint64_t len, bint write) noexcept nog
 
 
 cdef bint judge_fetch(int q, uint64_t addr, uint64_t len, uint8_t* buf) noexcept nogil:
-    """The bytes that the device can read there; False if it cannot read all."""
+    """The bytes that the device can read there; False if it cannot read all, then some of them."""
     cdef JudgeAs* as_ = space_of(q)
     cdef const Seg* s
     cdef uint64_t at
     cdef uint32_t part, off
-    if judge_span(q, addr, len, False):
+    if len and addr + len - 1 < addr:
         return False
     while len:
         s = judge_find(as_, addr)
+        if s == NULL or not (s.perm & VHOST_ACCESS_RO):
+            return False
         at = s.addr + (addr - s.start)
         off = <uint32_t>(at & PAGE_MASK_LOW)
         part = <uint32_t>min(min(len, s.last - addr + 1), <uint64_t>(PAGE_SIZE - off))
+        if vdpa.use_va and judge_user(at, part, False):
+            return False
         frame_copy(upage_of(at).frame - 1 if vdpa.use_va else <int>((at >> PAGE_SHIFT) - PFN_BASE),
                    off, part, buf, False)
         addr += part
@@ -518,8 +522,8 @@ cdef void judge_getdesc(const Vringh* vrh, const Kiov* riov, const Kiov* wiov, u
 # ---- data ----
 
 cdef int64_t chain_read(int q, uint64_t off, uint8_t* buf, uint64_t n) noexcept nogil:
-    """Bytes [off, off + n) of what the chain lets the device read: how many there are, -1 if some
-    of them cannot be read."""
+    """Bytes [off, off + n) of what the chain lets the device read, unless buf is NULL: how many
+    there are, -1 if some of them cannot be read."""
     cdef const Chain* c = &JR.q[q].chain
     cdef uint64_t done = 0, part, at
     cdef int i
@@ -534,7 +538,10 @@ cdef int64_t chain_read(int q, uint64_t off, uint8_t* buf, uint64_t n) noexcept 
         off = 0
         if part == 0:
             break
-        if not judge_fetch(q, at, part, buf + done):
+        if buf == NULL:
+            if judge_span(q, at, part, False):
+                return -1
+        elif not judge_fetch(q, at, part, buf + done):
             return -1
         done += part
     return <int64_t>done

@@ -45,6 +45,7 @@ cdef int vhost_vdpa_alloc_as(uint32_t asid) noexcept nogil:
     A_as[a].live = True
     A_as[a].next = v.hash[asid % BUCKETS]
     v.hash[asid % BUCKETS] = a
+    A_changed_set(True)
     ev(b"alloc", b"address space", a, asid, 0, b"vhost_vdpa_alloc_as:new")
     return a
 
@@ -64,6 +65,7 @@ cdef int vhost_vdpa_remove_as(uint32_t asid) noexcept nogil:
     while link[0] != a:
         link = &A_as[link[0]].next      # uncovered: no device has more spaces than buckets
     link[0] = A_as[a].next
+    A_changed_set(True)
     if quirk(QUIRK_A14):
         # c070c1912a83: pins, files and the device were forgotten
         vhost_iotlb_reset(&A_as[a].iotlb)

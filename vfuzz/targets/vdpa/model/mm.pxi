@@ -19,7 +19,7 @@ cdef void mm_reset(uint64_t rlimit, uint64_t foreign) noexcept nogil:
     mm.lo = UAREA_PAGES
     mm.hi = 0
     mm.n_frames = 0
-    mm.n_bytes = 0
+    mm.n_bytes = 1
     mm.pins = 0
     mm.n_doorbells = 0
     mm.who = 0
@@ -68,7 +68,7 @@ cdef void mm_map_doorbell(int p, uint32_t index) noexcept nogil:
     mm.lo = min(mm.lo, p)
     mm.hi = max(mm.hi, p + 1)
     upage_unmap(p)
-    mm_pages[p].doorbell = <uint16_t>(index + 1)
+    mm_pages[p].doorbell = <uint8_t>(index + 1)
     mm.n_doorbells += 1
 
 
@@ -114,10 +114,14 @@ cdef int mm_frames_alloc(int n, int pattern, int* first) noexcept nogil:
     return taken
 
 
-cdef void map_frames(Upage* u, int first, int n, int pattern) noexcept nogil:
+cdef void map_frames(Upage* u, int first, int n, int pattern, bint readonly) noexcept nogil:
     """n frames from `first` on for the pages at u, in `pattern` order. In one expression, without a
     branch: programs map thousands of pages."""
+    cdef Upage page
     cdef int i, f, stride = 1, half = 0
+    memset(&page, 0, sizeof(page))
+    page.kind = MMAP_KIND_ANON
+    page.readonly = readonly
     if pattern == MMAP_PATTERN_SCATTERED:
         stride = 2
     elif pattern == MMAP_PATTERN_PAIRS:
@@ -128,7 +132,8 @@ cdef void map_frames(Upage* u, int first, int n, int pattern) noexcept nogil:
     for i in range(n):
         f = first + stride * i + (i >> 1 & half)
         mm_frames[f].mapcount = 1
-        u[i].frame = <uint16_t>(f + 1)
+        page.frame = <uint16_t>(f + 1)
+        u[i] = page
 
 
 cdef int mm_map(int p, int n, int kind, bint readonly, int pattern, int file,
@@ -149,7 +154,7 @@ cdef int mm_map(int p, int n, int kind, bint readonly, int pattern, int file,
     mm.hi = max(mm.hi, p + n)
     u = &mm_pages[p]
     if kind == MMAP_KIND_ANON:
-        map_frames(u, first, n, pattern)
+        map_frames(u, first, n, pattern, readonly)
     else:
         for i in range(n):
             f = file_frame(file, pgoff + i)
@@ -157,9 +162,8 @@ cdef int mm_map(int p, int n, int kind, bint readonly, int pattern, int file,
             u[i].file = <uint8_t>file
             u[i].pgoff = <uint16_t>(pgoff + i)
             u[i].frame = <uint16_t>(f + 1)
-    for i in range(n):
-        u[i].kind = <uint8_t>kind
-        u[i].readonly = readonly
+            u[i].kind = <uint8_t>kind
+            u[i].readonly = readonly
     return 0
 
 
@@ -236,8 +240,8 @@ cdef inline void set_page_dirty_lock(int f, site_t site) noexcept nogil:
 
 cdef uint8_t* frame_bytes(int f) noexcept nogil:
     """The content of a frame, made on first use."""
-    cdef int b = mm_frames[f].bytes - 1
-    if b < 0:
+    cdef int b = mm_frames[f].bytes
+    if b == 0:
         if unlikely(mm.n_bytes >= BYTES_MAX):
             give_up()
         b = mm.n_bytes
@@ -245,22 +249,21 @@ cdef uint8_t* frame_bytes(int f) noexcept nogil:
         # only what the last program touched is not zero
         memset(&mm_bytes[b][0], 0, mm_byte_hi[b])
         mm_byte_hi[b] = 0
-        mm_frames[f].bytes = <int16_t>(b + 1)
+        mm_frames[f].bytes = <uint8_t>b
     return &mm_bytes[b][0]
 
 
 cdef void frame_copy(int f, uint32_t off, uint32_t n, uint8_t* buf, bint write) noexcept nogil:
     cdef uint8_t* bytes
-    cdef int b
     if write:
         bytes = frame_bytes(f)
-        b = mm_frames[f].bytes - 1
         memcpy(bytes + off, buf, n)
-        mm_byte_hi[b] = <uint16_t>max(<uint32_t>mm_byte_hi[b], off + n)
+        mm_byte_hi[mm_frames[f].bytes] = <uint16_t>max(
+            <uint32_t>mm_byte_hi[mm_frames[f].bytes], off + n)
     elif mm_frames[f].bytes == 0:
         memset(buf, 0, n)
     else:
-        memcpy(buf, &mm_bytes[mm_frames[f].bytes - 1][off], n)
+        memcpy(buf, &mm_bytes[mm_frames[f].bytes][off], n)
 
 
 cdef void phys_access(uint64_t pa, uint32_t n, uint8_t* buf, bint write,
@@ -327,7 +330,7 @@ cdef uint32_t page_crc(int f, uint32_t key) noexcept nogil:
     cdef const uint8_t* bytes
     if mm_frames[f].bytes == 0:
         return 0
-    bytes = &mm_bytes[mm_frames[f].bytes - 1][0]
+    bytes = &mm_bytes[mm_frames[f].bytes][0]
     for i in range(PAGE_SIZE):
         any |= bytes[i]
         c = mm_crc_table[(c ^ bytes[i]) & 0xff] ^ (c >> 8)

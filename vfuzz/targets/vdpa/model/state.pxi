@@ -34,7 +34,7 @@ cdef enum:
     FILES = 4
     FILE_PAGES = 5120
     FRAMES_MAX = 16384          # physical pages in one program
-    BYTES_MAX = 256             # physical pages of which the content matters
+    BYTES_MAX = 256             # contents of physical pages; 0 is none
     MAPS_MAX = 8192             # struct vhost_iotlb_map of all tables
     TABLE_MAX = 4096            # of one table
     AS_MAX = 128                # struct vhost_vdpa_as, never used again in a program
@@ -432,15 +432,15 @@ cdef struct Upage:              # one page of user memory
     uint8_t kind                # MMAP_KIND_*, valid if mapped
     uint8_t readonly
     uint8_t file
+    uint8_t doorbell            # queue index + 1: no memory, but a doorbell of the device
     uint16_t pgoff
-    uint16_t doorbell           # queue index + 1: no memory, but a doorbell of the device
 
 cdef struct Frame:              # one physical page
     uint16_t mapcount           # user pages and files that have it
     uint16_t pins               # of vhost-vdpa
     uint16_t wo                 # judge: accepted mappings that let the device write it
     uint8_t dirty
-    int16_t bytes               # number of its content + 1, 0: all zero
+    uint8_t bytes               # content, 0: all zero
 
 cdef struct Mm:                 # the process
     int64_t pinned_vm           # pages
@@ -469,6 +469,7 @@ cdef int I_n_maps               # used so far; map 0 is NULL
 cdef int32_t I_free_maps        # chain of freed ones through next
 cdef VhostVdpaAs A_as[AS_MAX]
 cdef int A_n_as                 # address space 0 is NULL
+cdef bint A_changed             # one came or went since the judge looked
 cdef VhostVdpa v
 cdef VhostVirtqueue v_vqs[NVQS_MAX]
 cdef Vdpa vdpa
@@ -502,6 +503,13 @@ cdef inline bint era_6_12() noexcept nogil:
 cdef inline bint era_7_0() noexcept nogil:
     """7.0 as released: without what the stable lines of 6.1 and 6.12 took from later ones."""
     return W.era >= ERA_LINUX_7_0
+
+
+# ---- address spaces ----
+
+cdef inline void A_changed_set(bint changed) noexcept nogil:
+    global A_changed
+    A_changed = changed
 
 
 # ---- locks ----
@@ -578,6 +586,7 @@ cdef void state_reset() noexcept nogil:
     I_n_maps = 1
     I_free_maps = 0
     A_n_as = 1
+    A_changed_set(True)
     memset(&vdpa, 0, sizeof(vdpa))
     memset(&v, 0, sizeof(v))
     eventfd_reset()

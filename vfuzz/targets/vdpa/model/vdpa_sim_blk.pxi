@@ -83,14 +83,16 @@ cdef void disk_clear() noexcept nogil:
     sim_blk.n = 0
 
 
-cdef uint8_t* disk_block(uint32_t block, bint make) noexcept nogil:
-    """The bytes of a block; NULL if they are zeros and are to stay so."""
+cdef uint8_t* disk_block(uint32_t block, bint make, bint all_of_it) noexcept nogil:
+    """The bytes of a block; NULL if they are zeros and are to stay so. all_of_it: each of them is
+    about to be written."""
     if sim_blk.slot[block] == 0:
         if not make:
             return NULL
         if unlikely(sim_blk.n == DISK_WRITTEN_MAX):
             give_up()
-        memset(sim_blk.data[sim_blk.n], 0, PAGE_SIZE)
+        if not all_of_it:
+            memset(sim_blk.data[sim_blk.n], 0, PAGE_SIZE)
         sim_blk.block[sim_blk.n] = <uint16_t>block
         sim_blk.n += 1
         sim_blk.slot[block] = <uint16_t>sim_blk.n
@@ -104,7 +106,8 @@ cdef void disk_copy(uint64_t offset, uint64_t n, uint8_t* buf, bint write) noexc
     while n:
         off = <uint32_t>(offset & PAGE_MASK_LOW)
         part = <uint32_t>min(n, <uint64_t>(PAGE_SIZE - off))
-        block = disk_block(<uint32_t>(offset >> PAGE_SHIFT), write and buf != NULL)
+        block = disk_block(<uint32_t>(offset >> PAGE_SHIFT), write and buf != NULL,
+                           part == PAGE_SIZE)
         if block == NULL:
             if not write:
                 memset(buf, 0, part)

@@ -93,7 +93,7 @@ cdef int vdpasim_net_packet(uint32_t* pkts) noexcept nogil:
         tx.errors += err < 0
         return -1
     read = vringh_iov_pull_iotlb(&txq.vring, &txq.out_iov, sim_net.buffer, SIM_BUFFER)
-    sim_net.buffer_hi = SIM_BUFFER
+    sim_net.buffer_hi = max(sim_net.buffer_hi, <uint32_t>read if read >= 0 else SIM_BUFFER)
     judge_pull(VQ_TX, read, sim_net.buffer, SIM_BUFFER)
     # 0d195797a80b: an errno went on as a length
     if read <= 0 and era_6_12() and not era_7_0() and not quirk(QUIRK_A59):

@@ -615,13 +615,24 @@ cdef int vduse_dev_free_coherent(const VduseDev* dev, int page) noexcept nogil:
     return 0
 
 
+cdef void known_set(uint8_t* known, uint32_t off, uint32_t size) noexcept nogil:
+    """Somebody writes `size` bytes of a page, up to its end."""
+    cdef uint32_t i = off, end = min(off + size, <uint32_t>PAGE_SIZE)
+    while i < end and i & 7:
+        known[i >> 3] |= <uint8_t>(1 << (i & 7))
+        i += 1
+    if i >= end:
+        return
+    memset(&known[i >> 3], 0xff, (end - i) >> 3)
+    if end & 7:
+        known[end >> 3] |= <uint8_t>((1 << (end & 7)) - 1)
+
+
 cdef int driver_writes(int page, uint32_t off, uint32_t size) noexcept nogil:
     """A driver writes to a page of its memory: 0, -ENOENT (it has none there)."""
-    cdef uint32_t i
     if coherent_at(page) < 0:
         return -ENOENT
-    for i in range(off, min(off + size, <uint32_t>PAGE_SIZE)):
-        V_coherent_known[page][i >> 3] |= <uint8_t>(1 << (i & 7))
+    known_set(V_coherent_known[page], off, size)
     return 0
 
 
@@ -648,7 +659,6 @@ cdef int vduse_domain_map_page(VduseDev* dev, int page, uint32_t off, uint32_t s
     """vduse_domain_map_page() of part of a page: 0, -EINVAL (DMA_MAPPING_ERROR). A fault site
     (alloc). Upstream takes the page from an allocator of addresses, here the program names it."""
     cdef VduseBounce* map = &dev.bounce[page]
-    cdef uint32_t i
     if map.used:
         return -EINVAL
     if vduse_domain_init_bounce_map(dev):
@@ -662,8 +672,7 @@ cdef int vduse_domain_map_page(VduseDev* dev, int page, uint32_t off, uint32_t s
     map.used = True
     # with pages of the daemon's the kernel's own one stays as it is
     if to_device and not dev.umem:
-        for i in range(off, off + size):
-            map.known[i >> 3] |= <uint8_t>(1 << (i & 7))
+        known_set(map.known, off, size)
     return 0
 
 

@@ -345,7 +345,7 @@ cdef void vduse_domain_clear_map(Iotlb* domain, const Iotlb* iotlb) noexcept nog
 
 # ---- vduse_vdpa_config_ops ----
 
-cdef inline Iotlb* vduse_as_domain(uint32_t asid) noexcept nogil:
+cdef inline Iotlb* space_domain(uint32_t asid) noexcept nogil:
     """vduse_dev.as[asid].domain of API 1. Before that there is one domain, whatever the id."""
     if not era_7_0():
         return &vdpasim_iommu[0]
@@ -354,7 +354,7 @@ cdef inline Iotlb* vduse_as_domain(uint32_t asid) noexcept nogil:
 
 
 cdef int vduse_vdpa_set_map(uint32_t asid, const Iotlb* iotlb) noexcept nogil:
-    cdef Iotlb* domain = vduse_as_domain(asid)
+    cdef Iotlb* domain = space_domain(asid)
     cdef int ret = vduse_domain_set_map(domain, iotlb)
     if ret:
         return ret

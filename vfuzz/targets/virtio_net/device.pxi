@@ -29,6 +29,11 @@ cdef inline bint dev_refuses(uint32_t command) noexcept nogil:
     return (dev_nack & command) != 0
 
 
+cdef inline bint dev_refuses_pairs(int pairs) noexcept nogil:
+    """VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, or an RSS command: so many queue pairs there are not."""
+    return pairs < 1 or pairs > vi.max_queue_pairs or dev_refuses(NACK_COMMANDS_MQ)
+
+
 cdef inline bint offload(uint32_t bit) noexcept nogil:
     """Is a guest offload negotiated and on?"""
     return (P.boot[BOOT_FEATURES] & ~dev_off & bit) != 0

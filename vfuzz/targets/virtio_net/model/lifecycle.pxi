@@ -334,7 +334,7 @@ cdef int virtnet_set_queues(int pairs) noexcept nogil:
         mq = rss_hdr_alloc(b"virtnet_set_queues:rss_hdr")
         if mq == 0:
             return -ENOMEM
-        if not send_command(NACK_COMMANDS_MQ):
+        if dev_refuses_pairs(pairs):
             kfree(mq, b"virtnet_set_queues:new_rss_hdr")
             return -EINVAL
         kfree(vi.rss_table_mem, b"virtnet_set_queues:old_rss_hdr")
@@ -345,9 +345,9 @@ cdef int virtnet_set_queues(int pairs) noexcept nogil:
         if mq == 0:
             return -ENOMEM
         kfree(mq, b"virtnet_set_queues:free_mq")
-        if not send_command(NACK_COMMANDS_MQ):
+        if dev_refuses_pairs(pairs):
             return -EINVAL
-    elif not send_command(NACK_COMMANDS_MQ):
+    elif dev_refuses_pairs(pairs):
         return -EINVAL
     vi.curr_queue_pairs = pairs
     if vi.up:

@@ -186,7 +186,7 @@ def test_it_stops_when_its_time_is_over(run):
 def test_committed_seeds_enter_the_corpus(run, settings, tmp_path, monkeypatch, ledger):
     seed = tmp_path / "a.vf"
     seed.write_text(f"# target: {LEDGER}\nboot(slots=3)\nget(id=6)\nread(offset=111)\n")
-    monkeypatch.setattr(inputs, "seed_files", lambda target: [seed])
+    monkeypatch.setattr(inputs, "seed_files", lambda target, focus: [seed])
     encoded = ledger.parse("boot(slots=3)\nget(id=6)\nread(offset=111)\n").encode()
 
     def held() -> bool:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["FIELDS", "HOLDERS", "Location", "Sources", "render", "render_trace", "sources_of"]
 
 #: Who can hold a reference, in the order of the H_* constants of sim/memory.pxi.
-HOLDERS = ("driver", "ring", "page_frag", "skb", "free list", "dma record", "kernel")
+HOLDERS = (
+    "driver", "ring", "page_frag", "skb", "free list", "dma record", "kernel", "xdp frame",
+)
 
 #: (event, kind of object) -> meaning of its two numbers, "" for a number without one; the kind ""
 #: stands for all kinds that are not listed. "frame" names another object, whose history belongs to

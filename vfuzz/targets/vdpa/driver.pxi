@@ -70,8 +70,9 @@ cdef cold_void script_add(int kind, uint64_t at, uint32_t n, const void* bytes) 
     e.at = at
     memcpy(&S.bytes[S.size], &e, sizeof(e))
     S.size += sizeof(e)
-    memcpy(&S.bytes[S.size], bytes, stored)
-    S.size += stored
+    if stored:
+        memcpy(&S.bytes[S.size], bytes, stored)
+        S.size += stored
 
 
 cdef inline void script(int kind, uint64_t at, uint32_t n, const void* bytes) noexcept nogil:

@@ -15,7 +15,8 @@ usage: ./do WORD [ARGUMENTS]
     test-quality  is every catalogued bug found again, from nothing, five times? Hours
     asan          the corpus and 200,000 executions under AddressSanitizer and UBSan (needs clang)
     smoke         a short campaign on every target
-    smoke-kernel  500 programs of each target on the real kernel, which is built first
+    smoke-kernel  500 programs of each target on the real kernel, which is built first, and the
+                  tests that need one
     lint          ruff and cython-lint
     bench         speed, as ratios to an empty target
     build         set up, then build KIND ...: fuzz (the default), plain, asan, annotate
@@ -91,12 +92,13 @@ smoke)
     done
     ;;
 smoke-kernel)
-    set_up fuzz
+    set_up --group test fuzz
     kernel=$("$bin/vfuzz" kernel build 6.1)
     for target in $("$bin/python" -c 'import vfuzz; from importlib.util import find_spec; print(
         *(t.name for t in vfuzz.targets() if find_spec(t.package.__name__ + ".real")))'); do
         "$bin/vfuzz" conform "$target" --kernel "$kernel" --generate 500 "$@"
     done
+    exec "$bin/python" -m pytest -m kernel
     ;;
 lint)
     set_up --group dev

@@ -94,7 +94,7 @@ def test_a_real_guest_proves_that_it_is_clean():
     answers = []
     with guest.Guest(there[0].image) as made:
         made.run([payload] * 3, lambda _, answer: answers.append(answer))
-    for _, steps, left, log in answers:
+    for _, steps, left, log, _ in answers:
         assert steps[-1] == (72, None, 4, None)
         assert left == (0, 0)
         assert log == []

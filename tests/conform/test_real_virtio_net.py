@@ -26,15 +26,15 @@ CORPUS = sorted((ROOT / "corpus" / "virtio-net-rx").rglob("*.vf"))
 AGENT = (ROOT / "vfuzz/targets/virtio_net/agent.py").read_text()
 
 
-def _of(program: vfuzz.Program, era: str = "linux-6.12") -> real.Projection:
-    return real.project(program, era, TARGET.execute(program, era, trace=True))
+def _of(program: vfuzz.Program, era: str = "linux-6.12") -> real.Shown:
+    return real.project(program, era)
 
 
-def _project(ops: str, boot: str = "boot()", era: str = "linux-6.12") -> real.Projection:
+def _project(ops: str, boot: str = "boot()", era: str = "linux-6.12") -> real.Shown:
     return _of(TARGET.parse(f"{boot}\n{ops}"), era)
 
 
-def _names(projection: real.Projection) -> list[str]:
+def _names(projection: real.Shown) -> list[str]:
     return [call.name for call in real.calls_of(projection.program)]
 
 

@@ -694,16 +694,17 @@ def halt():
     libc.reboot(ctypes.c_int(0x4321FEDC))
 
 
-def main():
-    machine = Machine()
-    machine.log()
-    machine.send(("ready", machine.start(int(sys.argv[1]))))
-    machine.serve()
-
-
-if __name__ == "__main__":
+def be(begin):
+    """Be the guest's first process. begin() gives a machine and what its start() takes."""
     try:
-        main()
+        machine, *arguments = begin()
+        machine.log()
+        machine.send(("ready", machine.start(*arguments)))
+        machine.serve()
     except BaseException:
         traceback.print_exc()
         halt()
+
+
+if __name__ == "__main__":
+    be(lambda: (Machine(), int(sys.argv[1])))

@@ -23,6 +23,7 @@ from vfuzz.api import Program, Target, target
 from vfuzz.conform import kernel as kernels
 from vfuzz.conform import report
 from vfuzz.conform.session import Found, Session, Totals
+from vfuzz.engine.process import terminate
 from vfuzz.engine.records import Finding
 from vfuzz.engine.store import save_finding, write_atomic
 from vfuzz.errors import Error
@@ -154,13 +155,7 @@ class Replay:
 
     def stop(self) -> None:
         """Ask it to end, and wait."""
-        if self.process.poll() is None:
-            self.process.terminate()
-        try:
-            self.process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        terminate(self.process, END_S)
 
 
 @contextlib.contextmanager

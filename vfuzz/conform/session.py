@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Many programs on one kernel: guests by boot arguments, restarts, counts, minimising.
 
-A target that can be compared has a module `real`: project(), observe(), generated(), EXPLAINED.
+A target that can be compared has a module `real`; projection.py says what is in it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from vfuzz.api import Program, Target
 from vfuzz.conform.compare import Divergence, Verdict, compare, died
 from vfuzz.conform.guest import Guest, GuestDied, GuestFailed, GuestSpent
 from vfuzz.conform.kernel import Kernel
+from vfuzz.conform.projection import Impossible, Projection
 from vfuzz.engine.inputs import read, seed_files
 from vfuzz.errors import UsageError
 from vfuzz.program.generator import generate
@@ -33,6 +34,8 @@ MACHINES_MIN = 4
 MACHINE_SHARE = 150
 TRIES_MAX = 400
 BARREN_MAX = 10  # guests in a row that die with their first program
+
+_Projected = tuple[Program, Projection]
 
 
 @dataclass
@@ -103,7 +106,6 @@ def generated(target: Target, count: int, seed: int) -> Iterator[Program]:
     schema, real = target.schema, real_of(target)
     rng = Random(seed)
     names = [arg.name for arg in schema.boot]
-    left_out = getattr(real, "SKIPPED", ())
     start = tuple(schema.call(name) for name in real.BEGIN)
     seeds = [
         tuple(replace(op, fail=None) for op in read(path).program(target).data.ops)
@@ -121,7 +123,9 @@ def generated(target: Target, count: int, seed: int) -> Iterator[Program]:
         machine = rng.choice(machines)
         boot = {**boot_of(made), **{name: machine[name] for name in real.MACHINE}}
         ops = tuple(
-            replace(op, fail=None) for op in made.ops if schema.ops[op.kind].name not in left_out
+            replace(op, fail=None)
+            for op in made.ops
+            if schema.ops[op.kind].name not in real.SKIPPED
         )
         if seeds and rng.random() < 0.5:
             ops = _grown(rng, rng.choice(seeds), ops)[: schema.max_ops]
@@ -167,30 +171,20 @@ class Session:
 
     # ---- one program ----
 
-    def _project(self, program: Program) -> Any:
-        """For the guest. Raises real.Impossible."""
-        if hasattr(self.real, "read") and not any(op.fail for op in program.data.ops):
-            # what runs is another program, which is run then
-            return self.real.project(program, self.era, quirks=self.quirks)
-        result = self.target.execute(program, self.era, self.quirks, trace=True)
-        return self.real.project(program, self.era, result)
+    def _project(self, program: Program) -> Projection:
+        """For the guest. Raises Impossible."""
+        return self.real.project(program, self.era, self.quirks)
 
-    def _verdict(self, program: Program, projection: Any, answer: Any) -> Verdict:
-        made, answers, left, log, end = answer
-        ran = getattr(projection, "program", program)  # the real system may do more by itself
-        calls = self.real.calls_of(ran)
-        labels = [self.real.label(call) for call in calls]
-        if hasattr(self.real, "read"):
-            first, seen, last = self.real.read(projection, answer)
-        else:
-            first, last = {"ret": made}, {"pinned": left[0], "pins": left[1], **(end or {})}
-            seen = [self.real.observe(call, got) for call, got in zip(calls, answers, strict=False)]
+    def _verdict(self, program: Program, projection: Projection, answer: Any) -> Verdict:
+        ran, log = projection.program, answer[3]
+        labels = [self.real.label(call) for call in self.real.calls_of(ran)]
+        first, seen, last = self.real.read(projection, answer)
         verdict = compare(ran, projection.result, first, seen, last, tuple(log),
                           projection.skipped, labels)  # fmt: skip
         return replace(verdict, program=program)
 
     def one(self, program: Program) -> Verdict:
-        """Compare one program, in a guest that is kept. Raises real.Impossible."""
+        """Compare one program, in a guest that is kept. Raises Impossible."""
         projection = self._project(program)
         guest = self._spare.get(projection.key)
         if guest is None:
@@ -208,21 +202,18 @@ class Session:
     def _boot(self, key: tuple[str, ...]) -> Guest:
         with self._lock:
             self.totals.boots += 1
-        if not hasattr(self.real, "AGENT"):
-            return Guest(self.kernel.image, key)
-        more = self.real.agent_arguments(self.kernel)
-        return Guest(self.kernel.image, key, agent_path=self.real.AGENT, agent_arguments=more)
+        return self.real.guest_of(self.kernel, key)
 
     # ---- many ----
 
     def run(self, programs: Iterable[Program]) -> Totals:
         """Compare them all."""
         started = time.monotonic()
-        groups: dict[tuple[str, ...], list[tuple[Program, Any]]] = {}
+        groups: dict[tuple[str, ...], list[_Projected]] = {}
         for program in programs:
             try:
                 projection = self._project(program)
-            except self.real.Impossible as why:
+            except Impossible as why:
                 self.totals.programs += 1
                 self.totals.impossible[str(why)] += 1
                 continue
@@ -256,13 +247,13 @@ class Session:
         self.totals.seconds = time.monotonic() - started
         return self.totals
 
-    def _part(self, key: tuple[str, ...], part: list[tuple[Program, Any]], started: float) -> None:
+    def _part(self, key: tuple[str, ...], part: list[_Projected], started: float) -> None:
         """Programs of one boot, in as many guests as they kill."""
         barren = 0
         while part:
             done = 0
 
-            def take(number: int, answer: Any, part: list[tuple[Program, Any]] = part) -> None:
+            def take(number: int, answer: Any, part: list[_Projected] = part) -> None:
                 nonlocal done
                 program, projection = part[number]
                 with self._lock:  # the model has one world
@@ -297,7 +288,7 @@ class Session:
             finally:
                 guest.close()
 
-    def _count(self, verdict: Verdict, projection: Any) -> None:
+    def _count(self, verdict: Verdict, projection: Projection) -> None:
         totals = self.totals
         totals.programs += 1
         totals.ops += verdict.compared
@@ -307,7 +298,7 @@ class Session:
             totals.violations[verdict.violation] += 1
             totals.same[verdict.violation] += verdict.same
             totals.left[verdict.violation] += verdict.left
-        calls = self.real.calls_of(getattr(projection, "program", verdict.program))
+        calls = self.real.calls_of(projection.program)
         for i, why in projection.skipped.items():
             totals.skipped[f"{calls[i].name}: {why}"] += 1
         if projection.cut is not None:
@@ -347,7 +338,7 @@ class Session:
             nonlocal best
             try:
                 verdict = self.one(self.target.program(data))
-            except self.real.Impossible:
+            except Impossible:
                 return False
             if verdict.divergence is None or verdict.divergence.signature != found.signature:
                 return False

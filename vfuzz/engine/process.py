@@ -55,12 +55,12 @@ def environment() -> dict[str, str]:
     return env
 
 
-def terminate(process: subprocess.Popen[bytes]) -> None:
+def terminate(process: subprocess.Popen[bytes], grace_s: float = TERM_GRACE_S) -> None:
     """End a child of ours, first politely. Only ever by its own pid."""
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(TERM_GRACE_S)
+            process.wait(grace_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

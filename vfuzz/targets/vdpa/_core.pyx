@@ -7,6 +7,7 @@ cdef enum:
     CHECK_HANG = CHECK_V32      # hook of sim/world.pxi
 
 include "../../sim/world.pxi"
+include "../../sim/crc.pxi"
 include "model/state.pxi"
 include "model/ring_state.pxi"
 include "oracle.pxi"

@@ -11,21 +11,30 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from vfuzz.conform import agent
+from vfuzz.conform.guest import Guest
+from vfuzz.conform.projection import (
+    Calls,
+    Explained,
+    Impossible,
+    Observables,
+    Projection,
+    Step,
+)
 from vfuzz.targets.vdpa import _core
 from vfuzz.targets.vdpa.ops import BOOT, GETS, PARENTS, RING_OPS, SCHEMA, VDUSE_OPS
 from vfuzz.targets.vdpa.repro import AREA, BY_ALL, U64, words
 
 if TYPE_CHECKING:
-    from vfuzz.api import Program, Result, Violation
-    from vfuzz.program.schema import Fail
+    from vfuzz.api import Program, Violation
+    from vfuzz.conform.kernel import Kernel
 
 __all__ = [
     "BEGIN", "BOOT_FIXED", "EXPLAINED", "MACHINE", "SKIPPED", "Explained", "Impossible",
-    "Projection", "Step", "calls_of", "generated", "label", "observe", "project",
+    "Projection", "Step", "calls_of", "generated", "guest_of", "label", "observe", "project",
+    "read",
 ]  # fmt: skip
 
 #: Ops that the guest leaves out: no observable of another op depends on them.
@@ -105,41 +114,7 @@ _CONFIG_MAX = 24  # bytes of the configuration, before padding
 _MTU = 1500
 
 
-class Impossible(Exception):
-    """A program cannot be done on the real system: the reason."""
-
-
-@dataclass(frozen=True)
-class Explained:
-    """A difference that is right, with the eras that have it.
-
-    signature  of the divergence; era  a prefix of the eras' names, or ""
-    """
-
-    signature: str
-    era: str
-    reason: str
-
-
 EXPLAINED: tuple[Explained, ...] = ()
-
-
-@dataclass
-class Projection:
-    """A program for the guest.
-
-    key      arguments of the guest kernel: programs with the same key run in one boot
-    payload  what the agent's run() takes
-    skipped  ops that the guest does not do, though what follows can be compared: {index: reason}
-    cut      from this op on nothing can be compared, and why; None: all can be
-    result   of the model
-    """
-
-    key: tuple[str, ...]
-    payload: dict[str, Any]
-    skipped: dict[int, str] = field(default_factory=dict)
-    cut: tuple[int, str] | None = None
-    result: Result | None = None
 
 
 class _Memory:
@@ -255,27 +230,9 @@ def _asked(calls: Sequence[Step], boot: Mapping[str, int]) -> list[tuple[int, in
     return merged
 
 
-class Step(NamedTuple):
-    """An op by name, without its text, which is slow to make."""
-
-    name: str
-    args: dict[str, int]
-    fail: Fail | None
-
-
-_NAMES = tuple((op.name, tuple(arg.name for arg in op.args)) for op in SCHEMA.ops)
-
-
+_CALLS = Calls(SCHEMA)
+calls_of = _CALLS.of
 _ARGS = {op.name: op.args for op in SCHEMA.ops}
-
-
-def calls_of(program: Program) -> list[Step]:
-    """The ops of a program by names."""
-    calls = []
-    for op in program.data.ops:
-        name, args = _NAMES[op.kind]
-        calls.append(Step(name, dict(zip(args, op.args, strict=True)), op.fail))
-    return calls
 
 
 def _said(boot: Mapping[str, int]) -> dict[str, str]:
@@ -363,10 +320,17 @@ def _end(
     return None
 
 
-def project(program: Program, era: str, result: Result, pool: int = POOL_PAGES) -> Projection:
+def guest_of(kernel: Kernel, key: tuple[str, ...]) -> Guest:
+    """A guest for the projections with this key."""
+    return Guest(kernel.image, key)
+
+
+def project(
+    program: Program, era: str, quirks: tuple[str, ...] = (), pool: int = POOL_PAGES
+) -> Projection:
     """The program for a guest of this era. Raises Impossible.
 
-    result  of a traced run of the model, the last one that there was
+    quirks  that the model has
     pool    pages of physical memory that the guest has
     """
     boot = program.boot
@@ -391,8 +355,9 @@ def project(program: Program, era: str, result: Result, pool: int = POOL_PAGES) 
     if said["memory"] != "none":
         order = "scattered" if said["memory"] == "scattered" else "contiguous"
         before.append(memory.map(0, 64, said["memory"] == "shared", False, order, 0, 0))
+    result = program.target.execute(program, era, quirks, trace=True)
+    assert result.raw_trace is not None
     script = _script(_core.guest_script()) if rings else {}
-    assert result.raw_trace is not None, "the result of a traced run"
     fired = {event[0] for event in result.raw_trace[1] if event[1] == "fault"}
     known = {step["op"]: dict(step["obs"]) for step in result.raw_trace[0]}
     end = _end(calls, known, result.violation, script)
@@ -438,7 +403,10 @@ def project(program: Program, era: str, result: Result, pool: int = POOL_PAGES) 
         "before": before,
         "steps": steps,
     }
-    return Projection(_key(boot, said, era), payload, skipped, cut, result)
+    return Projection(
+        key=_key(boot, said, era), payload=payload, program=program, result=result,
+        skipped=skipped, cut=cut,
+    )  # fmt: skip
 
 
 # ---- the guest's rings ---------------------------------------------------------------------------
@@ -479,8 +447,7 @@ def _guest(
             done.append(("answer", at, None))
         else:
             number, _, _, _, *values = _OP.unpack(what)
-            name, args = _NAMES[number]
-            inner = Step(name, dict(zip(args, values, strict=False)), None)
+            inner = _CALLS.named(number, values)
             if memory.reaches_out(inner, boot):
                 raise Impossible(OUTSIDE)
             done.append(("call", 0, _known_action(inner, boot, memory)))
@@ -658,6 +625,14 @@ def _seen_of_rings(call: Step, data: tuple[list[bytes], int | None]) -> dict[str
     if call.name == "cvq" and len(numbers) > 1:
         seen["ack"] = numbers[-1]
     return seen
+
+
+def read(projection: Projection, answer: tuple[Any, ...]) -> Observables:
+    """What boot left, each op, and what was there when all was closed."""
+    made, answers, left, _, end = answer
+    calls = calls_of(projection.program)
+    seen = [observe(call, got) for call, got in zip(calls, answers, strict=False)]
+    return {"ret": made}, seen, {"pinned": left[0], "pins": left[1], **(end or {})}
 
 
 def label(call: Step) -> str:

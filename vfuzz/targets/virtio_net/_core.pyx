@@ -7,6 +7,7 @@ cdef enum:
     CHECK_HANG = CHECK_S45      # hook of sim/world.pxi
 
 include "../../sim/world.pxi"
+include "../../sim/crc.pxi"
 include "../../sim/memory.pxi"
 include "../../sim/dma.pxi"
 include "../../sim/skb.pxi"

@@ -15,7 +15,6 @@ import socket
 import struct
 import sys
 import termios
-import traceback
 import tty
 import zlib
 
@@ -81,20 +80,19 @@ class Interface:
         return 0
 
     def channels(self, n):
-        ret = self.ethtool(GCHANNELS, "8I", *[0] * 8)
-        if ret:
-            return ret
-        now = list(struct.unpack_from("<9I", self.data, 0))
-        now[8] = n  # combined_count
-        return self.ethtool(SCHANNELS, "8I", *now[1:])
+        return self.change(GCHANNELS, SCHANNELS, 8, n)  # combined_count
 
     def resize(self, num):
-        ret = self.ethtool(GRINGPARAM, "8I", *[0] * 8)
+        return self.change(GRINGPARAM, SRINGPARAM, 5, num)  # rx_pending
+
+    def change(self, get, put, at, value):
+        """One number of nine that are read and written together."""
+        ret = self.ethtool(get, "8I", *[0] * 8)
         if ret:
             return ret
         now = list(struct.unpack_from("<9I", self.data, 0))
-        now[5] = num  # rx_pending
-        return self.ethtool(SRINGPARAM, "8I", *now[1:])
+        now[at] = value
+        return self.ethtool(put, "8I", *now[1:])
 
     def rxhash(self):
         """Receive hashing on."""
@@ -286,16 +284,5 @@ class Machine(agent.Machine):
         return None
 
 
-def main():
-    machine = Machine(sys.argv[1])
-    machine.log()
-    machine.send(("ready", machine.start()))
-    machine.serve()
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except BaseException:
-        traceback.print_exc()
-        agent.halt()
+    agent.be(lambda: (Machine(sys.argv[1]),))

@@ -5,10 +5,8 @@
 Rings as the device sees them, statistics as ethtool shows them, and the packets that the stack got,
 as a packet socket with PACKET_VNET_HDR and PACKET_AUXDATA would: number, CRC-32 of all bytes,
 CRC-32 of their metadata.
-Nothing here is ever compiled into a run that is not traced.
+Nothing here runs unless the run is traced.
 """
-
-cdef uint32_t O_crc_table[256]
 
 cdef struct Observed:           # of the running op
     uint32_t packets
@@ -18,19 +16,6 @@ cdef struct Observed:           # of the running op
     bint header_unknown         # and the driver took it for a header's
 
 cdef Observed O
-
-
-cdef void crc_init() noexcept nogil:
-    cdef uint32_t i, k, c
-    for i in range(256):    # uncovered: once, when the module is loaded
-        c = i
-        for k in range(8):
-            c = (c >> 1) ^ (0xEDB88320u if c & 1 else 0)
-        O_crc_table[i] = c
-
-
-cdef inline uint32_t crc_byte(uint32_t crc, uint8_t byte) noexcept nogil:
-    return O_crc_table[(crc ^ byte) & 0xFF] ^ (crc >> 8)
 
 
 cdef cold_void observe_reset() noexcept nogil:
@@ -129,6 +114,3 @@ cdef cold_void observe_queue(int i) noexcept nogil:
     obs(b"rx0_lens" if i == 0 else b"rx1_lens" if i == 1 else b"rx2_lens", h & 0x7FFFFFFF)
     obs(b"rx0_scheduled" if i == 0 else b"rx1_scheduled" if i == 1 else b"rx2_scheduled",
         vi_rq[i].napi.state == NAPI_SCHEDULED)
-
-
-crc_init()

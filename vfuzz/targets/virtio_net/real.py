@@ -12,22 +12,30 @@ What the kernel does by itself is put into the program, so that model and kernel
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from vfuzz.conform.guest import Guest
+from vfuzz.conform.projection import (
+    Calls,
+    Explained,
+    Impossible,
+    Observables,
+    Projection,
+    Step,
+)
 from vfuzz.program.schema import OpCall, ProgramData
 from vfuzz.targets.virtio_net.ops import BOOT, FEATURES, SCHEMA
 
 if TYPE_CHECKING:
-    from vfuzz.api import Program, Result
+    from vfuzz.api import Program
     from vfuzz.conform.kernel import Kernel
-    from vfuzz.program.schema import Fail
 
 __all__ = [
     "AGENT", "BEGIN", "CANNOT", "EXPLAINED", "MACHINE", "SKIPPED", "SPOILS",
-    "Explained", "Impossible", "Projection", "Step", "agent_arguments", "calls_of",
-    "effective", "generated", "label", "observe", "project", "read",
+    "Explained", "Impossible", "Projection", "Shown", "Step", "calls_of", "effective",
+    "generated", "guest_of", "label", "observe", "project", "read",
 ]  # fmt: skip
 
 AGENT = Path(__file__).resolve().with_name("agent.py")
@@ -69,75 +77,28 @@ SPOILS = ("S1", "S3", "S5", "S6", "S8", "S9", "S10", "S12", "S13", "S14", "S23",
 _WAITS = ("close", "resize", "freeze", "channels")
 
 
-class Impossible(Exception):
-    """A program cannot be done on the real system: the reason."""
-
-
-@dataclass(frozen=True)
-class Explained:
-    """A difference that is right, with the eras that have it.
-
-    signature  of the divergence; era  a prefix of the eras' names, or ""
-    """
-
-    signature: str
-    era: str
-    reason: str
-
-
 EXPLAINED: tuple[Explained, ...] = ()
 
 
-class Step(NamedTuple):
-    """An op by name, without its text, which is slow to make."""
+@dataclass(kw_only=True)
+class Shown(Projection):
+    """shown: of each op of `program`, what is compared: "all", "ret", "state", "" for nothing."""
 
-    name: str
-    args: dict[str, int]
-    fail: Fail | None
-
-
-@dataclass
-class Projection:
-    """A program for the guest.
-
-    key      arguments of the guest kernel: programs with the same key run in one boot
-    payload  what the agent's run() takes
-    program  what model and kernel both do
-    result   of the model's traced run of it
-    shown    of each of its ops, what is compared: "all", "ret", "" for nothing
-    skipped  ops that the guest does not do, though what follows can be compared: {index: reason}
-    cut      from this op on nothing can be compared, and why; None: all can be
-    """
-
-    key: tuple[str, ...]
-    payload: dict[str, Any]
-    program: Program
-    result: Result
     shown: list[str]
-    skipped: dict[int, str] = field(default_factory=dict)
-    cut: tuple[int, str] | None = None
 
 
-_NAMES = tuple((op.name, tuple(arg.name for arg in op.args)) for op in SCHEMA.ops)
+_CALLS = Calls(SCHEMA)
+calls_of = _CALLS.of
 _FEATURE_AT = {name: 1 << i for i, name in enumerate(FEATURES)}
 _PROFILES = next(arg for arg in BOOT if arg.name == "profile").names
 _GSO_NAMES = next(a for op in SCHEMA.ops if op.name == "rx" for a in op.args
                   if a.name == "gso_type").names  # fmt: skip
 
 
-def _step(op: OpCall) -> Step:
-    name, args = _NAMES[op.kind]
-    return Step(name, dict(zip(args, op.args, strict=True)), op.fail)
-
-
-def calls_of(program: Program) -> list[Step]:
-    """The ops of a program by names."""
-    return [_step(op) for op in program.data.ops]
-
-
-def agent_arguments(kernel: Kernel) -> tuple[str, ...]:
-    """What the agent is started with: the module that was built with the kernel."""
-    return (str(kernel.module("vfuzz_net")),)
+def guest_of(kernel: Kernel, key: tuple[str, ...]) -> Guest:
+    """A guest for the projections with this key: its agent loads the module built with it."""
+    module = str(kernel.module("vfuzz_net"))
+    return Guest(kernel.image, key, agent_path=AGENT, agent_arguments=(module,))
 
 
 # ---- the machine ---------------------------------------------------------------------------------
@@ -231,11 +192,9 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
     frozen = False
     there = not (machine.features & {"RSS", "HASH_REPORT"} and boot["rss_max_key_size"] > _KEY_MAX)
     for op in program.data.ops:
-        name, args = _NAMES[op.kind]
+        name, args, _ = _CALLS.named(op.kind, op.args)
         if "race" in args:
-            values = list(op.args)
-            values[args.index("race")] = values[args.index("at")] = 0
-            op = replace(op, args=tuple(values))
+            op = replace(op, args=tuple({**args, "race": 0, "at": 0}.values()))
         if name == "forward":
             put(schema.call("consume", count=1), SKIPPED[name])
             continue
@@ -272,22 +231,20 @@ def _hashes(machine: Machine, boot: Mapping[str, int]) -> bool:
     return table or machine.era != "linux-6.1"
 
 
-def project(
-    program: Program, era: str, result: Result | None = None, *, quirks: tuple[str, ...] = ()
-) -> Projection:
+def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
     """The program for a guest of this era. Raises Impossible.
 
-    result  of a traced run of the model, needed where failures are asked for: one that did not
-            happen, nothing having been there that could fail, is none
-    quirks  that the model has, where there is no result
+    quirks  that the model has
     """
-    if result is not None and result.raw_trace is not None:
-        fired = {event[0] for event in result.raw_trace[1] if event[1] == "fault"}
+    if any(op.fail for op in program.data.ops):
+        # a failure that does not happen, nothing having been there that could fail, is none
+        asked = program.target.execute(program, era, quirks, trace=True)
+        assert asked.raw_trace is not None
+        fired = {event[0] for event in asked.raw_trace[1] if event[1] == "fault"}
         ops = tuple(
             op if i in fired else replace(op, fail=None) for i, op in enumerate(program.data.ops)
         )
         program = program.target.program(ProgramData(program.data.boot, ops))
-        quirks = result.quirks
     real, how, shown = effective(program, era)
     boot = real.boot
     machine = _machine(boot, era)
@@ -323,7 +280,9 @@ def project(
         "open": boot["race"] != 0,
         "steps": steps,
     }  # fmt: skip
-    return Projection((), payload, real, ran, shown, skipped, cut)
+    return Shown(
+        key=(), payload=payload, program=real, result=ran, skipped=skipped, cut=cut, shown=shown
+    )
 
 
 # ---- ops -----------------------------------------------------------------------------------------
@@ -472,9 +431,7 @@ def observe(call: Step, answer: Any, show: str = "all") -> dict[str, int]:
     return seen
 
 
-def read(
-    projection: Projection, answer: Any
-) -> tuple[dict[str, int], list[dict[str, int]], dict[str, int]]:
+def read(projection: Shown, answer: Any) -> Observables:
     """What boot left, each op, and the packets that were there at the end."""
     made, answers = answer[0], answer[1]
     calls = calls_of(projection.program)

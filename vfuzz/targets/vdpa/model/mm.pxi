@@ -312,18 +312,6 @@ cdef uint32_t user_access(uint64_t uaddr, uint32_t n, uint8_t* buf, bint write) 
 cdef enum:
     CONTENTS_FEW = 256          # pages that are looked at after an op
 
-cdef uint32_t mm_crc_table[256]
-
-
-cdef void crc_prepare() noexcept nogil:
-    cdef uint32_t i, k, c
-    for i in range(256):
-        c = i
-        for k in range(8):
-            c = <uint32_t>0xEDB88320 ^ (c >> 1) if c & 1 else c >> 1
-        mm_crc_table[i] = c
-
-
 cdef uint32_t page_crc(int f, uint32_t key) noexcept nogil:
     """CRC-32 of a frame's bytes that begins with `key`; 0 for a page of zeros."""
     cdef uint32_t c = ~key, any = 0, i
@@ -333,7 +321,7 @@ cdef uint32_t page_crc(int f, uint32_t key) noexcept nogil:
     bytes = &mm_bytes[mm_frames[f].bytes][0]
     for i in range(PAGE_SIZE):
         any |= bytes[i]
-        c = mm_crc_table[(c ^ bytes[i]) & 0xff] ^ (c >> 8)
+        c = crc_byte(c, bytes[i])
     return ~c if any else 0
 
 
@@ -341,8 +329,6 @@ cdef cold_void contents_slow(int limit) noexcept nogil:
     """All frames by their number; with user addresses what the process sees, by its page."""
     cdef uint32_t total = 0
     cdef int i
-    if mm_crc_table[1] == 0:
-        crc_prepare()
     if not vdpa.use_va:
         for i in range(min(mm.n_frames, limit)):
             total += page_crc(i, <uint32_t>i)

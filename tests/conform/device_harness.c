@@ -42,7 +42,10 @@ void start(int num, int packed, int event, int mergeable, int conforming, int de
 	interrupts = 0;
 	room = 1;
 	vf_init();
+	vf_crc_init();
 	vf_device_reset(&device);
+	device.size_max = 1518;
+	device.offloads = ~0ull;
 	device.driver_ok = device.pairs = device.pairs_used = 1;
 	device.mergeable = mergeable;
 	device.conforming = conforming;
@@ -80,6 +83,63 @@ int cont(int pick, int len, int count)
 int bad_used(int id, int len)
 {
 	return vf_op_bad_used(&device, 0, id, len);
+}
+
+/* What a conforming device makes of a packet: size, flags, type, gso size, start, offset, hash. */
+void correct(uint64_t features, int size_max, uint32_t *packet)
+{
+	struct vf_device d = { .offloads = features, .size_max = size_max,
+			       .hash_report = features >> 57 & 1 };
+	struct vf_hdr hdr = { packet[1], packet[2], packet[3], packet[4], packet[5], 0, packet[6] };
+
+	packet[0] = vf_correct(&d, packet[0], &hdr);
+	packet[1] = hdr.flags;
+	packet[2] = hdr.gso_type;
+	packet[3] = hdr.gso_type ? hdr.gso_size : 0;
+	packet[4] = hdr.csum_start;
+	packet[5] = hdr.csum_offset;
+	packet[6] = hdr.hash_report;
+}
+
+/* The ring is one of transmission: how many frames the device sent. */
+int sent(int count)
+{
+	device.tx[0] = device.rx[0];
+	vf_fetch(&device.tx[0]);
+	device.crc = device.bytes = 0;
+	return vf_op_sent(&device, 0, count);
+}
+
+uint32_t sent_crc(void)
+{
+	return device.crc;
+}
+
+uint32_t sent_bytes(void)
+{
+	return device.bytes;
+}
+
+int sent_wrong(void)
+{
+	return device.tx[0].wrong;
+}
+
+int command(const uint8_t *out, int len, int rss, int table, int pairs, int nack)
+{
+	device.pairs = pairs;
+	device.nack = nack;
+	return vf_command(&device, out, len, rss, table);
+}
+
+int pairs_used(void)
+{
+	return device.pairs_used;
+}
+
+uint64_t offloads(void)
+{
+	return device.offloads;
 }
 
 void kicks(int on)

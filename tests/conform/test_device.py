@@ -10,11 +10,14 @@ import struct
 import subprocess
 import zlib
 from pathlib import Path
+from random import Random
 
 import pytest
 
 import vfuzz
 from vfuzz.conform.kernel import modules_dir
+from vfuzz.program.generator import generate
+from vfuzz.targets.virtio_net import real
 
 SOURCE = modules_dir() / "vfuzz_net"
 DESC, DRIVER, DEVICE, DATA, TABLES = 0x1000, 0x2000, 0x3000, 0x10000, 0x4000
@@ -303,6 +306,104 @@ def test_bytes_are_those_of_the_model(library):
     assert seen["pkt_bytes"] == zlib.crc32(data[HDR:])
     meta = bytes(10) + struct.pack("<II", 0, 1400)
     assert seen["pkt_meta"] == zlib.crc32(meta)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_frames_are_sent_behind_their_headers(library, packed):
+    driver = Driver(library, packed=packed)
+    data = bytes(range(1, 91))
+    for part in (data[:60], data[60:]):
+        ident = driver.post(HDR + len(part))
+        (at, size), = driver.buffers[ident]
+        driver.memory[at + HDR : at + size] = part
+        # a descriptor that the device reads
+        flags_at = DESC + 16 * ident + (14 if packed else 12)
+        driver.put(flags_at, "<H", driver.get(flags_at, "<H")[0] & ~WRITE)
+    assert library.sent(1) == 1
+    assert (ctypes.c_uint32(library.sent_crc()).value, library.sent_bytes()) == (
+        zlib.crc32(data[:60]), 60)  # fmt: skip
+    assert driver.used() == (0, 0)
+    assert library.sent_wrong() == 0
+
+
+def test_a_frame_has_an_empty_header(library):
+    driver = Driver(library)
+    ident = driver.post(HDR + 4)
+    driver.put(DESC + 12, "<H", 0)
+    driver.memory[driver.buffers[ident][0][0]] = 1
+    assert library.sent(32) == 1
+    assert library.sent_wrong() == 1
+    Driver(library).post(64)  # and no buffer to write to
+    assert library.sent(32) == 1
+    assert library.sent_wrong() == 1
+
+
+def _command(library, out, *, rss=0, table=0, pairs=3, nack=0):
+    return library.command(bytes(out), len(out), rss, table, pairs, nack)
+
+
+def test_commands_of_queue_pairs(library):
+    Driver(library)
+    assert _command(library, [4, 0, 2, 0]) == 1
+    assert library.pairs_used() == 2
+    for wrong in (0, 4):
+        assert _command(library, [4, 0, wrong, 0]) == 0
+    assert _command(library, [4, 0, 3, 0], nack=1) == 0
+    assert library.pairs_used() == 2
+    # header of RSS: hash types, mask of a table of four, queue for others; then table, pairs, key
+    rss = [4, 1, *bytes(4), 3, 0, 0, 0, *bytes(8), 3, 0, 0]
+    assert _command(library, rss, rss=1, table=128) == 1
+    assert library.pairs_used() == 3
+    assert _command(library, rss, rss=1, table=128, nack=1) == 0
+    assert _command(library, [4, 2, 0, 0]) == 1  # of hashes: no number of queues
+
+
+def test_commands_of_offloads(library):
+    library.offloads.restype = ctypes.c_uint64
+    Driver(library)
+    assert _command(library, [5, 0, *struct.pack("<Q", 1 << 54 | 1 << 7)]) == 1
+    assert library.offloads() == 1 << 54 | 1 << 7
+    assert _command(library, [5, 0, *bytes(8)], nack=2) == 0
+    assert library.offloads() == 1 << 54 | 1 << 7
+    assert _command(library, [5, 0, *bytes(8)], nack=1) == 1
+    assert library.offloads() == 0
+
+
+@pytest.mark.parametrize("era", ["linux-6.1", "linux-6.12"])
+def test_packets_are_corrected_as_the_model_corrects_them(library, era):
+    """What the model's device writes is what the module's writes."""
+    target = vfuzz.target("virtio-net-rx")
+    rng = Random(11)
+    kind = target.schema.op_index("rx")
+    compared = 0
+    while compared < 300:
+        made = generate(target.schema, rng, n_ops=20)
+        boot = {**target.program(made).boot, "profile": 0, "race": 1, "ring_order": 5,
+                "high_order_alloc_disable": 0, "pairs": 1}  # fmt: skip
+        values = target.schema.boot_values(**boot)
+        for op in made.ops:
+            if op.kind != kind:
+                continue
+            one = target.program(type(made)(values, (type(op)(kind, op.args, None),)))
+            result = target.execute(one, era, trace=True)
+            used = [event for event in result.events if event.what == "use"]
+            if result.violation is not None or not used:
+                continue
+            steps = real.project(one, era).payload
+            (action,) = steps["steps"]
+            offered = steps["plug"][0] | steps["plug"][1] << 32
+            if era == "linux-6.1":
+                offered &= ~(3 << 54)  # its driver takes none of that
+            size_max = steps["plug"][4] + 18 if offered >> 3 & 1 else 1518
+            packet = (ctypes.c_uint32 * 7)(*action[4:])
+            library.correct(ctypes.c_uint64(offered), size_max, packet)
+            hdr = 10
+            if offered & (1 << 15 | 1 << 32):
+                hdr = 12
+            if offered >> 57 & 1:
+                hdr = 20
+            assert sum(event.a for event in used) == hdr + packet[0], one
+            compared += 1
 
 
 def test_agent_and_module_speak_the_same():

@@ -114,10 +114,15 @@ cdef void op_xdp(int prog) noexcept nogil:
 
 cdef void op_release(const vf_op* op) noexcept nogil:
     cdef uint32_t n = 0
-    while n < op.arg[RELEASE_COUNT] and xdp_target_done():
+    while n < op.arg[RELEASE_COUNT] and X_xdp.n_away:
         step(b"op_release:loop")
+        if unlikely(W_trace):
+            observe_frame(X_away[X_xdp.away_head], 0)
+        xdp_target_done()
         n += 1
     obs(b"freed", n)
+    if unlikely(W_trace):
+        observe_frames()
 
 
 cdef cold_void obs_xdp() noexcept nogil:
@@ -258,9 +263,13 @@ cdef always_void target_after_op() noexcept nogil:
             vq_check(&V_vqs[i], i)
             if unlikely(W_trace):
                 observe_queue(i)
+                if vi.xdp_ever:
+                    observe_sq(i)
     if unlikely(W_trace):
         obs(b"rx_length_errors", vi.rx_length_errors)
         obs(b"rx_frame_errors", vi.rx_frame_errors)
+        if vi.registered:
+            obs(b"rx_queues", vi.real_num_rx_queues)
         if vi.xdp_ever:
             obs_xdp()
         observe_packets()

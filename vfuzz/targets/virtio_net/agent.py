@@ -26,10 +26,11 @@ _spec.loader.exec_module(agent)
 DEVICE = b"eth0"
 NODE = "/dev/vfuzz_net"
 PLUG, UNPLUG, POLL, BUSY_POLL, FREEZE, RESTORE, LOOK, DRAIN, LET = 0, 1, 8, 9, 10, 11, 12, 13, 14
+TARGETS = 19
 QUEUES = 3
 NO_PACKETS = (0, 0, 0)
 REQUEST = struct.Struct("<12I")
-ANSWER = struct.Struct("<qiIQQQ" + 3 * "6IQQ" + "Q")
+ANSWER = struct.Struct("<qiIQQQIIQ" + 3 * "6IQQIIQQ" + "Q")
 DO = 3 << 30 | REQUEST.size << 16 | ord("V") << 8 | 1
 SIOCETHTOOL, SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8946, 0x8913, 0x8914
 SRINGPARAM, GRINGPARAM, SCHANNELS, GCHANNELS = 0x11, 0x10, 0x3D, 0x3C
@@ -44,7 +45,10 @@ AUXDATA_SPACE = 64
 TP_STATUS = 1 << 3 | 1 << 7  # checksum not ready, checksum valid
 FINIT_MODULE = 313
 EAGAIN, EINVAL = 11, 22
-STAT = re.compile(rb"rx_?(?:queue_)?(\d+)_(packets|bytes|drops|kicks)$")
+STAT = re.compile(rb"([rt]x)_?(?:queue_)?(\d+)_(\w+)$")
+RX_STATS = (b"packets", b"bytes", b"drops", b"kicks", b"xdp_packets", b"xdp_tx", b"xdp_redirects",
+            b"xdp_drops")  # fmt: skip
+TX_STATS = (b"packets", b"bytes", b"xdp_tx", b"xdp_tx_drops", b"kicks")
 PROBE_FAILED = re.compile(r"failed with error (-?\d+)")
 FROZEN_OPS = ("restore", "consume")
 
@@ -101,7 +105,7 @@ class Interface:
         return ret or self.ethtool(SFLAGS, "I", flags | ETH_FLAG_RXHASH)
 
     def places_of(self, n):
-        """Where packets, bytes, drops and kicks of each queue are among n statistics."""
+        """Where the statistics of each queue are among n: RX_STATS, then TX_STATS."""
         if n in self.places:
             return self.places[n]
         self.ethtool(GSTRINGS, "II", 1, n)
@@ -110,13 +114,277 @@ class Interface:
             name = self.data.raw[12 + 32 * i : 44 + 32 * i].split(b"\0")[0]
             match = STAT.match(name)
             if match:
-                found[int(match[1]), match[2]] = i
+                found[match[1], int(match[2]), match[3]] = i
         self.places[n] = [
-            found.get((q, what))
+            found.get((kind, q, what))
             for q in range(QUEUES)
-            for what in (b"packets", b"bytes", b"drops", b"kicks")
+            for kind, names in ((b"rx", RX_STATS), (b"tx", TX_STATS))
+            for what in names
         ]
         return self.places[n]
+
+
+# ---- programs of XDP -----------------------------------------------------------------------------
+
+BPF = 321
+MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, PROG_LOAD = 0, 1, 2, 5
+MAP_TYPE_ARRAY, PROG_TYPE_XDP, PROG_HAS_FRAGS = 2, 6, 1 << 5
+ADJUST_HEAD, REDIRECT, ADJUST_META, ADJUST_TAIL = 44, 23, 54, 65  # helpers
+XDP_PASS, XDP_REDIRECT = 2, 4
+VERDICTS = 16
+HEAD = struct.Struct("<3I52x")  # verdicts, the one for the next packet, bytes written so far
+VERDICT = struct.Struct("<9I28x")  # returns, where to, count, push, pull, grow, trim, meta, write
+RETURNS, WHERE, COUNT, PUSH, PULL, GROW, TRIM, META, WRITE = range(HEAD.size, HEAD.size + 36, 4)
+META_MAX = 252
+GONE = 0x7FFFFF00  # an interface that is not there
+RTM_SETLINK, IFLA_XDP, IFLA_XDP_FD, IFLA_XDP_FLAGS = 19, 43, 1, 3
+NLA_F_NESTED, NLMSG_ERROR, XDP_FLAGS_DRV_MODE = 1 << 15, 2, 1 << 2
+
+
+class Assembler:
+    """Instructions of eBPF, with labels for the places that are jumped to."""
+
+    def __init__(self):
+        self.code = []
+        self.jumps = {}
+        self.labels = {}
+
+    def put(self, op, dst=0, src=0, off=0, imm=0):
+        if isinstance(off, str):
+            self.jumps[len(self.code)] = off
+            off = 0
+        self.code.append([op, dst | src << 4, off, imm])
+
+    def label(self, name):
+        self.labels[name] = len(self.code)
+
+    def mov(self, dst, src):
+        self.put(0xBF, dst, src)
+
+    def set(self, dst, imm):
+        self.put(0xB7, dst, imm=imm)
+
+    def add(self, dst, imm):
+        self.put(0x07, dst, imm=imm)
+
+    def plus(self, dst, src):
+        self.put(0x0F, dst, src)
+
+    def load(self, dst, src, off):
+        self.put(0x61, dst, src, off)
+
+    def store(self, dst, off, src):
+        self.put(0x63, dst, src, off)
+
+    def byte(self, dst, off, src):
+        self.put(0x73, dst, src, off)
+
+    def negate(self, dst):
+        self.put(0x87, dst)
+
+    def call(self, helper):
+        self.put(0x85, imm=helper)
+
+    def if_equal(self, dst, imm, where):
+        self.put(0x15, dst, off=where, imm=imm)
+
+    def unless_equal(self, dst, imm, where):
+        self.put(0x55, dst, off=where, imm=imm)
+
+    def if_above(self, dst, src, where):
+        self.put(0x2D, dst, src, where)
+
+    def map_value(self, dst, fd):
+        self.put(0x18, dst, 2, imm=fd)
+        self.put(0)
+
+    def bytes(self):
+        for at, name in self.jumps.items():
+            self.code[at][2] = self.labels[name] - at - 1
+        return b"".join(struct.pack("<BBhi", *one) for one in self.code)
+
+
+def program_of(fd):
+    """A program that does with each packet what the verdicts in a map say, and counts them down.
+
+    Bytes that it writes are those of model origin `program`: 1 + 7 * n for the n-th of all.
+    """
+    ctx, state, more, verdict = 6, 7, 8, 9
+    a = Assembler()
+    a.mov(ctx, 1)
+    a.map_value(state, fd)
+    a.set(0, XDP_PASS)
+    a.load(1, state, 0)
+    a.if_equal(1, 0, "out")
+    a.load(verdict, state, 4)
+    a.put(0x57, verdict, imm=VERDICTS - 1)
+    a.put(0x27, verdict, imm=VERDICT.size)
+    a.plus(verdict, state)
+    for at, helper, less in ((PULL, ADJUST_HEAD, False), (META, ADJUST_META, True),
+                             (PUSH, ADJUST_HEAD, True), (TRIM, ADJUST_TAIL, True),
+                             (GROW, ADJUST_TAIL, False)):  # fmt: skip
+        skip = f"behind {at}"
+        a.load(more, verdict, at)
+        a.if_equal(more, 0, skip)
+        a.mov(1, ctx)
+        a.mov(2, more)
+        if less:
+            a.negate(2)
+        a.call(helper)
+        if at == META:
+            a.unless_equal(0, 0, skip)
+            a.load(1, ctx, 8)  # data_meta
+            a.load(2, ctx, 0)  # data
+            pattern(a, state)
+            for i in range(0, META_MAX, 4):
+                a.mov(4, 1)
+                a.add(4, i + 4)
+                a.if_above(4, 2, "written")
+                write(a, i)
+            a.label("written")
+            wrote(a, state, more)
+        a.label(skip)
+    a.load(more, verdict, WRITE)
+    a.if_equal(more, 0, "count")
+    a.add(more, -1)
+    a.put(0x57, more, imm=0xFFF)
+    a.load(1, ctx, 0)
+    a.load(2, ctx, 4)  # data_end
+    a.plus(1, more)
+    a.mov(4, 1)
+    a.add(4, 4)
+    a.if_above(4, 2, "count")
+    pattern(a, state)
+    write(a, 0)
+    a.set(more, 4)
+    wrote(a, state, more)
+    a.label("count")
+    a.load(1, verdict, COUNT)
+    a.if_equal(1, 0, "next")
+    a.add(1, -1)
+    a.store(verdict, COUNT, 1)
+    a.unless_equal(1, 0, "act")
+    a.label("next")
+    a.load(1, state, 4)
+    a.add(1, 1)
+    a.load(2, state, 0)
+    a.put(0x3D, 1, 2, "act")  # the last one stays
+    a.store(state, 4, 1)
+    a.label("act")
+    a.load(0, verdict, RETURNS)
+    a.unless_equal(0, XDP_REDIRECT, "out")
+    a.load(1, verdict, WHERE)
+    a.set(2, 0)
+    a.call(REDIRECT)
+    a.label("out")
+    a.put(0x95)
+    return a.bytes()
+
+
+def pattern(a, state):
+    """The next byte that the program writes, in register 3."""
+    a.load(3, state, 8)
+    a.put(0x27, 3, imm=7)
+    a.add(3, 1)
+
+
+def write(a, at):
+    """Four bytes behind register 1."""
+    for k in range(4):
+        a.byte(1, at + k, 3)
+        a.add(3, 7)
+
+
+def wrote(a, state, n):
+    a.load(3, state, 8)
+    a.plus(3, n)
+    a.store(state, 8, 3)
+
+
+class Programs:
+    """XDP programs, what they are told, and their way to an interface."""
+
+    def __init__(self, targets):
+        """targets: interfaces by number: another device, a CPU's, one that is full."""
+        device, cpu, full = targets
+        self.where = (device, cpu, GONE, full)  # as the op names them
+        self.key = ctypes.create_string_buffer(4)
+        self.value = ctypes.create_string_buffer(HEAD.size + VERDICTS * VERDICT.size)
+        self.fd = self.bpf(MAP_CREATE, struct.pack("<5I", MAP_TYPE_ARRAY, 4, len(self.value), 1,
+                                                   0))  # fmt: skip
+        self.at = struct.pack("<I4xQQQ", self.fd, ctypes.addressof(self.key),
+                              ctypes.addressof(self.value), 0)  # fmt: skip
+        code = program_of(self.fd)
+        # two of each kind: one that is attached already is not attached anew
+        self.loaded = [None] + [[self.load(code, flags) for _ in range(2)]
+                                for flags in (0, PROG_HAS_FRAGS)]  # fmt: skip
+        self.turn = 0
+        self.told = False
+        self.sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+        self.sock.bind((0, 0))
+
+    @staticmethod
+    def bpf(command, attributes):
+        """bpf(2): what it returns."""
+        attributes = ctypes.create_string_buffer(attributes.ljust(128, b"\0"), 128)
+        ret = agent.libc.syscall(BPF, command, attributes, 128)
+        if ret < 0:
+            raise OSError(ctypes.get_errno(), f"bpf({command})")
+        return ret
+
+    def load(self, code, flags):
+        """A program's descriptor; what the verifier says against it is the error."""
+        data = ctypes.create_string_buffer(code, len(code))
+        words = ctypes.create_string_buffer(b"GPL")
+        log = ctypes.create_string_buffer(1 << 16)
+        attributes = (PROG_TYPE_XDP, len(code) // 8, ctypes.addressof(data),
+                      ctypes.addressof(words))  # fmt: skip
+        try:
+            return self.bpf(PROG_LOAD, struct.pack("<IIQQ16xII", *attributes, 0, flags))
+        except OSError as error:
+            behind = (1, len(log), ctypes.addressof(log), 0, flags)
+            with agent.contextlib.suppress(OSError):
+                self.bpf(PROG_LOAD, struct.pack("<IIQQIIQII", *attributes, *behind))
+            raise OSError(error.errno, log.value.decode()[-2000:]) from None
+
+    def forget(self):
+        """No verdicts, nothing written."""
+        if self.told:
+            ctypes.memset(self.value, 0, len(self.value))
+            self.bpf(MAP_UPDATE, self.at)
+            self.told = False
+
+    def verdict(self, returns, where, *rest):
+        """Append a verdict: how many there are, -1 where there is no place for more."""
+        self.told = True
+        self.bpf(MAP_LOOKUP, self.at[:24])
+        n, at, written = HEAD.unpack_from(self.value)
+        if at == n - 1 and VERDICT.unpack_from(self.value, self.place(at))[2] == 0:
+            n = at = 0  # the last one has had its packets
+        if n == VERDICTS:
+            return -1
+        VERDICT.pack_into(self.value, self.place(n), returns, self.where[where], *rest)
+        HEAD.pack_into(self.value, 0, n + 1, at, written)
+        self.bpf(MAP_UPDATE, self.at)
+        return n + 1
+
+    @staticmethod
+    def place(i):
+        return HEAD.size + i * VERDICT.size
+
+    def attach(self, interface, kind):
+        """kind: 0 none, 1 for one buffer, 2 for any number of them. 0 or -errno."""
+        self.turn ^= 1
+        fd = self.loaded[kind][self.turn] if kind else -1
+        inner = struct.pack("<HHi", 8, IFLA_XDP_FD, fd)
+        inner += struct.pack("<HHI", 8, IFLA_XDP_FLAGS, XDP_FLAGS_DRV_MODE)
+        body = struct.pack("<BxHiII", 0, 0, interface, 0, 0)
+        body += struct.pack("<HH", 4 + len(inner), IFLA_XDP | NLA_F_NESTED) + inner
+        self.sock.send(struct.pack("<IHHII", 16 + len(body), RTM_SETLINK, 5, 1, 0) + body)
+        while True:
+            reply = self.sock.recv(65536)
+            if struct.unpack_from("<H", reply, 4)[0] == NLMSG_ERROR:
+                return struct.unpack_from("<i", reply, 16)[0]
 
 
 class Machine(agent.Machine):
@@ -146,6 +414,7 @@ class Machine(agent.Machine):
         self.packets.setblocking(False)
         self.packet = bytearray(PACKET_MAX)
         self.interface = Interface()
+        self.programs = Programs([self.do(TARGETS, i)[0] for i in range(3)])
         # whatever the kernel does by itself is done before this process goes on
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
@@ -195,6 +464,7 @@ class Machine(agent.Machine):
         if order != self.order:
             self.sysctl("net/core/high_order_alloc_disable", order)
             self.order = order
+        self.programs.forget()
         answer = self.do(PLUG, *program["plug"])
         made = answer[0]
         log = []
@@ -265,6 +535,16 @@ class Machine(agent.Machine):
     def resize(self, num):
         self.do(DRAIN)
         return self.interface.resize(num)
+
+    def xdp(self, kind, let):
+        """let: refill work may follow, and waits for contexts."""
+        interface = self.do(DRAIN)[1]
+        if let:
+            self.do(LET, 1)
+        return self.programs.attach(interface, kind)
+
+    def verdict(self, *what):
+        return self.programs.verdict(*what)
 
     def freeze(self):
         self.do(DRAIN)

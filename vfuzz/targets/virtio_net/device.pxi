@@ -403,9 +403,13 @@ cdef void op_sent(const vf_op* op) noexcept nogil:
         token = txring_send(&vi_sq[q].vq, b"op_sent:read")
         if token == 0:
             break
+        if unlikely(W_trace):
+            observe_frame(<int><uint32_t>token, vi.hdr_len)
         judge_sent(<int><uint32_t>token)
         n += 1
     obs(b"sent", n)
+    if unlikely(W_trace):
+        observe_frames()
 
 
 cdef int op_xmit(const vf_op* op) noexcept nogil:

@@ -14,6 +14,9 @@ cdef struct Observed:           # of the running op
     uint32_t meta_crc
     bint unknown                # some byte is one that nobody wrote
     bint header_unknown         # and the driver took it for a header's
+    uint32_t frame_bytes        # of XDP frames that left
+    uint32_t frame_crc
+    bint frame_unknown
 
 cdef Observed O
 
@@ -80,6 +83,46 @@ cdef cold_void observe_skb(int s) noexcept nogil:
         for k in range(K_pieces[i].size):
             crc = crc_byte(crc, origin_byte(K_pieces[i].origin, K_pieces[i].at + k))
     O.bytes_crc = ~crc
+
+
+cdef cold_void observe_frame(int fr, uint32_t skip) noexcept nogil:
+    """A frame's bytes behind the first `skip` leave: a device sends them, or a target has them."""
+    cdef const XdpFrame* p = &X_frame[fr]
+    cdef int i
+    cdef int n = pieces_add(0, p.data + skip, p.len - skip, b"observe_frame:head")
+    cdef uint32_t k, crc = ~O.frame_crc
+    for i in range(p.nr_frags):
+        n = pieces_add(n, addr_of(p.frags[i].page, p.frags[i].offset), p.frags[i].size,
+                       b"observe_frame:frag")
+    for i in range(n):
+        O.frame_bytes += K_pieces[i].size
+        if K_pieces[i].origin <= ORIGIN_CPU:
+            O.frame_unknown = True
+        for k in range(K_pieces[i].size):
+            crc = crc_byte(crc, origin_byte(K_pieces[i].origin, K_pieces[i].at + k))
+    O.frame_crc = ~crc
+
+
+cdef cold_void observe_frames() noexcept nogil:
+    obs(b"frame_bytes", O.frame_bytes)
+    if not O.frame_unknown:
+        obs(b"frame_crc", O.frame_crc)
+
+
+cdef cold_void observe_sq(int i) noexcept nogil:
+    """What a send queue of XDP shows."""
+    cdef const SendQueue* sq = &vi_sq[i]
+    obs(b"tx0_num_free" if i == 0 else b"tx1_num_free" if i == 1 else b"tx2_num_free",
+        sq.vq.num_free)
+    obs(b"tx0_held" if i == 0 else b"tx1_held" if i == 1 else b"tx2_held",
+        sq.vq.kicked - sq.vq.next)
+    obs(b"tx0_packets" if i == 0 else b"tx1_packets" if i == 1 else b"tx2_packets",
+        sq.stats.packets)
+    obs(b"tx0_bytes" if i == 0 else b"tx1_bytes" if i == 1 else b"tx2_bytes", sq.stats.bytes)
+    obs(b"tx0_xdp_tx" if i == 0 else b"tx1_xdp_tx" if i == 1 else b"tx2_xdp_tx", sq.stats.xdp_tx)
+    obs(b"tx0_xdp_tx_drops" if i == 0 else b"tx1_xdp_tx_drops" if i == 1 else b"tx2_xdp_tx_drops",
+        sq.stats.xdp_tx_drops)
+    obs(b"tx0_kicks" if i == 0 else b"tx1_kicks" if i == 1 else b"tx2_kicks", sq.stats.kicks)
 
 
 cdef cold_void observe_packets() noexcept nogil:

@@ -33,7 +33,10 @@ cdef struct Oracle:
     bint conforming
 
 cdef Oracle J
-cdef Origin J_origins[ORIGINS_MAX]
+cdef enum:
+    ORIGIN_PROGRAM = ORIGINS_MAX    # bytes that the XDP program wrote: no number of the device's
+
+cdef Origin J_origins[ORIGINS_MAX + 1]
 cdef Packet J_packets[ORIGINS_MAX]
 cdef int32_t J_consumed[CONSUMED_MAX]
 cdef uint32_t J_consumed_len[CONSUMED_MAX]

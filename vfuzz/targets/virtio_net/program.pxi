@@ -20,8 +20,7 @@ cdef struct Program:
     int n
     int at                      # the verdict for the next packet
     int target                  # of the running redirection
-    int origin                  # of all bytes that it writes, 0 before the first
-    uint32_t written            # so many so far: each is another one
+    uint32_t written            # bytes of ORIGIN_PROGRAM so far: each is another one
 
 cdef Program G
 cdef Verdict G_verdicts[VERDICTS_MAX]
@@ -36,21 +35,13 @@ cdef inline int xdp_redirect_target() noexcept nogil:
     return G.target
 
 
-cdef bint program_write(uint64_t addr, uint32_t size) noexcept nogil:
-    """The program writes `size` bytes of its own; False where there is no origin for them."""
+cdef void program_write(uint64_t addr, uint32_t size) noexcept nogil:
+    """The program writes `size` bytes of its own."""
     cdef uint32_t offset = offset_of(addr)
-    if G.origin == 0:
-        if M.n_origins >= ORIGINS_MAX:
-            M.exhausted = True
-            return False
-        G.origin = M.n_origins
-        M.n_origins += 1
-        memset(&J_origins[G.origin], 0, sizeof(Origin))
     check_write(addr, size, b"program_write:check")
-    extent_write(frame_of(addr), offset, offset + size, G.origin, G.written, False,
+    extent_write(frame_of(addr), offset, offset + size, ORIGIN_PROGRAM, G.written, False,
                  b"program_write:extent")
     G.written += size
-    return True
 
 
 cdef int program_verdict(const Verdict* v) noexcept nogil:
@@ -95,8 +86,9 @@ cdef int xdp_program_run(ReceiveQueue* rq, XdpBuff* x) noexcept nogil:
         done |= 16
     if v.write:
         addr = x.data + v.write - 1
-        if addr + XDP_WRITE <= x.data_end and program_write(addr, XDP_WRITE):
-            judge_xdp_write(v.write - 1, XDP_WRITE, G.origin, G.written - XDP_WRITE)
+        if addr + XDP_WRITE <= x.data_end:
+            program_write(addr, XDP_WRITE)
+            judge_xdp_write(v.write - 1, XDP_WRITE, ORIGIN_PROGRAM, G.written - XDP_WRITE)
             done |= 32
     G.target = v.target
     event(0x6500 + done * 8 + <uint32_t>v.action)

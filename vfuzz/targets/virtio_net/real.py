@@ -44,37 +44,34 @@ SKIPPED = {
     "forward": "forward is done as consume(count=1): what a process sends is another packet"
 }
 #: Ops that the guest does not do and that others depend on.
-#: The other ops of XDP do nothing as long as no program is attached.
-CANNOT: dict[str, str] = {
-    "xdp": "the agent has no programs to attach",
-    "nack": "the agent's device answers every command",
-}
+CANNOT: dict[str, str] = {}
 #: How a generated program begins mostly.
 BEGIN = ("open",)
 #: Boot options that are arguments of the guest's kernel.
 MACHINE = ()
 
 RX, USE, CONT, BAD_USED, IRQ, KICKS, POLL, BUSY_POLL = 2, 3, 4, 5, 6, 7, 8, 9
-GUEST_CSUM = "GUEST_CSUM"
+NACK, XMIT, SENT, RELEASE = 15, 16, 17, 18
 _BITS = {
     "MRG_RXBUF": (15,), "VERSION_1": (32,), "GUEST_CSUM": (1,), "GUEST_TSO4": (7,),
     "GUEST_TSO6": (8,), "GUEST_ECN": (9,), "GUEST_UFO": (10,), "GUEST_USO": (54, 55),
     "HASH_REPORT": (57,), "RSS": (60,), "MTU": (3,), "MQ": (22,), "RING_PACKED": (34,),
     "INDIRECT_DESC": (28,), "EVENT_IDX": (29,), "ACCESS_PLATFORM": (33,),
+    "CTRL_GUEST_OFFLOADS": (2,),
 }  # fmt: skip
 _ALWAYS = 1 << 5 | 1 << 17  # MAC, CTRL_VQ
 _GSO = {"NONE": 0, "TCPV4": 1, "UDP": 3, "TCPV6": 4, "UDP_L4": 5, "TCPV4_ECN": 0x81,
         "TCPV6_ECN": 0x84, "UDP_ECN": 0x83, "INVALID": 0x7F}  # fmt: skip
-_NEEDS = {"TCPV4": "GUEST_TSO4", "TCPV6": "GUEST_TSO6", "UDP": "GUEST_UFO",
-          "UDP_L4": "GUEST_USO"}  # fmt: skip
-_NEEDS_CSUM, _DATA_VALID = 1, 2
-_GOOD_PACKET, _ETH, _VLAN, _IP, _IPV6, _TCP = 1518, 14, 4, 20, 40, 20
+_ACTIONS = {"PASS": 2, "DROP": 1, "ABORTED": 0, "INVALID": 5, "TX": 3, "REDIRECT": 4}
+_GOOD_PACKET, _ETH, _VLAN, _IP = 1518, 14, 4, 20
 _PAGE, _KEY_MAX = 4096, 40
 HELD, SETTLE = "held", "settle"
 #: Violations of the model after which the real kernel's memory is not what it should be.
 SPOILS = ("S1", "S3", "S5", "S6", "S8", "S9", "S10", "S12", "S13", "S14", "S23", "S24")
 #: Ops that wait for a scheduled context, so that the kernel polls it first.
-_WAITS = ("close", "resize", "freeze", "channels")
+_WAITS = ("close", "resize", "freeze", "channels", "xdp")
+#: Ops of programs that need one attached.
+_XDP = ("xdp", "xmit")
 
 
 EXPLAINED: tuple[Explained, ...] = ()
@@ -93,6 +90,8 @@ _FEATURE_AT = {name: 1 << i for i, name in enumerate(FEATURES)}
 _PROFILES = next(arg for arg in BOOT if arg.name == "profile").names
 _GSO_NAMES = next(a for op in SCHEMA.ops if op.name == "rx" for a in op.args
                   if a.name == "gso_type").names  # fmt: skip
+_ACTION_NAMES = next(a for op in SCHEMA.ops if op.name == "verdict" for a in op.args
+                     if a.name == "action").names  # fmt: skip
 
 
 def guest_of(kernel: Kernel, key: tuple[str, ...]) -> Guest:
@@ -154,11 +153,13 @@ def _possible(boot: Mapping[str, int]) -> dict[str, int]:
     return {**boot, "swiotlb": 0, "features": boot["features"] & ~_FEATURE_AT["PREMAPPED"]}
 
 
-def _boot(boot: Mapping[str, int], machine: Machine) -> dict[str, int]:
+def _boot(boot: Mapping[str, int], machine: Machine, xdp: bool) -> dict[str, int]:
     """Boot options without what the real machine has not."""
     fixed = _possible(boot)
-    if "MQ" not in machine.features:
-        fixed["cpus"] = 1  # the guest has one, and only with MQ can the user ask for more queues
+    if "MQ" not in machine.features or xdp:
+        # the guest has one, by which the driver counts queues for XDP; else, and only with MQ, can
+        # the user ask for more queues, as if there were more
+        fixed["cpus"] = 1
     return fixed
 
 
@@ -170,15 +171,16 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
 
     A poll and the refill work race with nothing here (`race`): the guest has one processor, and
     its kernel is not preempted. A user who takes NAPI away waits for a scheduled context: polls
-    stand before `close`, `resize`, `freeze` and `channels`. Refill work is never put off:
-    `channels` and `restore` have `work` behind them, and the polls of contexts that it switched
-    on again. How: "" as it is, HELD not at all, SETTLE when the kernel has done all of it, or a
+    stand before `close`, `resize`, `freeze`, `channels` and `xdp`. Refill work is never put off:
+    `channels`, `restore` and with MQ `xdp` have `work` behind them, and the polls of contexts that
+    were switched on again. How: "" as it is, HELD not at all, SETTLE when the kernel has done all of it, or a
     reason of SKIPPED.
     """
     schema = program.target.schema
     machine = _machine(program.boot, era)
     names = [arg.name for arg in schema.boot]
-    boot = _boot(program.boot, machine)
+    called = [_CALLS.named(op.kind, op.args)[0] for op in program.data.ops]
+    boot = _boot(program.boot, machine, any(name in _XDP for name in called))
     poll = [schema.call("poll", queue=q) for q in range(machine.pairs)]
     ops: list[OpCall] = []
     how: list[str] = []
@@ -199,16 +201,17 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
             put(schema.call("consume", count=1), SKIPPED[name])
             continue
         acts = there and frozen == (name == "restore")
+        works = name in ("channels", "restore") or (name == "xdp" and "MQ" in machine.features)
         if name in _WAITS and acts:
             for each in poll:
                 put(each)
                 put(each)  # it may have been scheduled again meanwhile
-        if not acts or name not in ("channels", "restore"):
+        if not acts or not works:
             put(op)
             frozen = frozen or (name == "freeze" and there)
             continue
         put(op, "", "ret")
-        if name == "restore":
+        if name != "channels":
             frozen = False
             for each in poll:
                 put(each, HELD, "")
@@ -269,7 +272,7 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
             break
         if how[i] in SKIPPED.values():
             skipped[i] = how[i]
-        steps.append(_action(call, how[i], machine, conforming))
+        steps.append(_action(call, how[i], machine))
     payload = {
         "plug": (features & 0xFFFFFFFF, features >> 32, boot["pairs"], machine.num, machine.mtu,
                  boot["rss_max_key_size"], boot["rss_max_indirection_table_length"],
@@ -288,54 +291,18 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
 # ---- ops -----------------------------------------------------------------------------------------
 
 
-def _rx(args: dict[str, int], machine: Machine, conforming: bool) -> tuple[int, ...]:
-    """A packet as the device sends it: one that keeps to the rules corrects what is asked for."""
-    has = machine.features
-    size, flags, kind = args["size"], args["flags"], _GSO_NAMES[args["gso_type"]]
-    start, offset, gso_size = args["csum_start"], args["csum_offset"], args["gso_size"]
-    report = args["hash_report"]
-    if conforming:
-        if kind in ("INVALID", "UDP_ECN"):
-            kind = "NONE"
-        if GUEST_CSUM not in has:
-            flags, kind = 0, "NONE"
-        flags &= _NEEDS_CSUM | _DATA_VALID
-        if kind.endswith("_ECN") and "GUEST_ECN" not in has:
-            kind = "NONE"
-        needed = _NEEDS.get(kind.removesuffix("_ECN"))
-        if needed is not None and needed not in has:
-            kind = "NONE"
-        if kind == "UDP_L4" and machine.era == "linux-6.1":
-            kind = "NONE"
-        limit = machine.size_max
-        if kind != "NONE":
-            limit = 65535 + _ETH
-            size = max(size, 90)
-            flags |= _NEEDS_CSUM
-            gso_size = min(max(gso_size, 536), 65000)
-            start = _ETH + (_IPV6 if kind.startswith("TCPV6") else _IP)
-            offset = 6 if kind.startswith("UDP") else 16
-        elif flags & _NEEDS_CSUM:
-            start, offset = _ETH + _IP, 16
-            if size < start + _TCP:
-                flags &= ~_NEEDS_CSUM
-        size = min(size, limit)
-        if "HASH_REPORT" not in has:
-            report = 0
-    return (args["queue"], 1, size, flags, _GSO[kind], gso_size if kind != "NONE" else 0, start,
-            offset, report)  # fmt: skip
-
-
-def _action(call: Step, how: str, machine: Machine, conforming: bool) -> tuple[Any, ...]:
+def _action(call: Step, how: str, machine: Machine) -> tuple[Any, ...]:
     """One op as an action of the agent."""
     name, args = call.name, call.args
     if how in (HELD, SETTLE):
         return ("settle",) if how == SETTLE else ("nop",)
     if name == "rx":
-        return ("do", RX, *_rx(args, machine, conforming))
+        # a device that keeps to the rules corrects what is asked for (device.h)
+        return ("do", RX, args["queue"], 1, args["size"], args["flags"],
+                _GSO[_GSO_NAMES[args["gso_type"]]], args["gso_size"], args["csum_start"],
+                args["csum_offset"], args["hash_report"])  # fmt: skip
     if name == "burst":
-        size = min(args["size"], machine.size_max) if conforming else args["size"]
-        return ("do", RX, args["queue"], args["count"], size)
+        return ("do", RX, args["queue"], args["count"], args["size"])
     if name == "use":
         return ("do", USE, args["queue"], args["pick"], args["len"], args["flags"],
                 _GSO[_GSO_NAMES[args["gso_type"]]], args["gso_size"], _ETH + _IP, 16, args["dry"],
@@ -359,6 +326,17 @@ def _action(call: Step, how: str, machine: Machine, conforming: bool) -> tuple[A
         return ("resize", max(num, _least(machine)))
     if name in ("open", "close", "freeze", "restore", "stats"):
         return (name,)
+    if name == "xdp":
+        return ("xdp", args["prog"], "MQ" in machine.features)
+    if name == "verdict":
+        return ("verdict", _ACTIONS[_ACTION_NAMES[args["action"]]], args["target"], args["count"],
+                args["push"], args["pull"], args["grow"], args["trim"], args["meta"],
+                args["write"])  # fmt: skip
+    if name == "xmit":
+        return ("do", XMIT, args["count"], args["size"], args["headroom"])
+    if name in ("sent", "release", "nack"):
+        number = {"sent": SENT, "release": RELEASE, "nack": NACK}[name]
+        return ("do", number, *args.values())
     return ("nop",)
 
 
@@ -374,21 +352,26 @@ def _least(machine: Machine) -> int:
 # ---- observables ---------------------------------------------------------------------------------
 
 _RET = {
-    **dict.fromkeys(("rx", "burst", "use", "cont", "bad_used"), "sent"),
+    **dict.fromkeys(("rx", "burst", "use", "cont", "bad_used", "sent"), "sent"),
     **dict.fromkeys(("poll", "busy_poll", "open", "close", "channels", "resize", "freeze",
-                     "restore"), "ret"),
-    "consume": "freed",
+                     "restore", "xdp", "verdict", "xmit", "nack"), "ret"),
+    **dict.fromkeys(("consume", "release"), "freed"),
 }  # fmt: skip
+#: Of each queue: what the module says of it, then its statistics (agent.RX_STATS, TX_STATS).
+_LOOKED = ("rx_num_free", "rx_avail", "rx_held", "rx_lens", "rx_notified", "rx_scheduled",
+           "rx_qpackets", "rx_qbytes", "tx_num_free", "tx_held", "tx_qpackets",
+           "tx_qbytes")  # fmt: skip
+_COUNTED = ("rx_packets", "rx_bytes", "rx_drops", "rx_kicks", "xdp_packets", "xdp_tx",
+            "xdp_redirects", "xdp_drops", "tx_packets", "tx_bytes", "tx_xdp_tx", "tx_xdp_tx_drops",
+            "tx_kicks")  # fmt: skip
 _NAMES_OF = [
-    tuple(
-        f"rx{q}_{name}"
-        for name in ("num_free", "avail", "held", "lens", "notified", "scheduled", "qpackets",
-                     "qbytes", "packets", "bytes", "drops", "kicks")
-    )
+    tuple(name if name.startswith("xdp") else f"{name[:2]}{q}{name[2:]}"
+          for name in _LOOKED + _COUNTED)
     for q in range(3)
 ]  # fmt: skip
+_SUMS = tuple(name for name in _COUNTED if name.startswith("xdp"))
 _NONE = (1 << 64) - 1
-_IFINDEX, _WRONG, _PACKETS, _LENGTH, _FRAME, _QUEUES = 0, 1, 2, 3, 4, 5
+_IFINDEX, _WRONG, _PACKETS, _LENGTH, _FRAME, _CRC, _BYTES, _RX_QUEUES, _QUEUES = range(9)
 
 
 def _state(answer: Any) -> dict[str, int]:
@@ -397,15 +380,25 @@ def _state(answer: Any) -> dict[str, int]:
         return {}
     if not look[_IFINDEX]:
         return _packets(got)
-    seen = {"rx_length_errors": look[_LENGTH], "rx_frame_errors": look[_FRAME], **_packets(got)}
+    seen = {"rx_length_errors": look[_LENGTH], "rx_frame_errors": look[_FRAME],
+            "rx_queues": look[_RX_QUEUES], **_packets(got)}  # fmt: skip
+    sums = dict.fromkeys(_SUMS, 0)
+    whole = bool(stats)
+    n, m = len(_LOOKED), len(_COUNTED)
     for q in range(3):
-        values = look[_QUEUES + 8 * q : _QUEUES + 8 * q + 8]
-        seen |= zip(_NAMES_OF[q], (*values, *stats[4 * q : 4 * q + 4]), strict=False)
-        for name in ("packets", "bytes"):  # 6.12 tells them apart from the others
-            if stats and seen.get(f"rx{q}_{name}") is None:
-                seen[f"rx{q}_{name}"] = seen[f"rx{q}_q{name}"]
-        for name in ("notified", "qpackets", "qbytes"):
-            del seen[f"rx{q}_{name}"]
+        values = look[_QUEUES + n * q : _QUEUES + n * q + n]
+        seen |= zip(_NAMES_OF[q], (*values, *stats[m * q : m * q + m]), strict=False)
+        for kind in ("rx", "tx"):
+            for name in ("packets", "bytes"):  # 6.12 tells them apart from the others
+                if stats and seen.get(f"{kind}{q}_{name}") is None:
+                    seen[f"{kind}{q}_{name}"] = seen[f"{kind}{q}_q{name}"]
+                del seen[f"{kind}{q}_q{name}"]
+        del seen[f"rx{q}_notified"]
+        # of a queue out of use ethtool -S says nothing; one that is there has a digest
+        whole = whole and not (seen[f"rx{q}_lens"] and seen["xdp_drops"] is None)
+        for name in _SUMS:
+            sums[name] += seen.pop(name, None) or 0
+    seen |= sums if whole else {}
     return {name: value for name, value in seen.items() if value not in (None, _NONE)}
 
 
@@ -428,6 +421,8 @@ def observe(call: Step, answer: Any, show: str = "all") -> dict[str, int]:
         seen |= _state(answer)
         if call.name == "stats" and answer[1][_IFINDEX]:
             seen["packets"] = answer[1][_PACKETS]
+        if call.name in ("sent", "release"):
+            seen |= {"frame_bytes": answer[1][_BYTES], "frame_crc": answer[1][_CRC]}
     return seen
 
 

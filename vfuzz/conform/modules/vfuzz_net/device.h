@@ -28,6 +28,25 @@
 #define VF_EVENT_DISABLE 1
 #define VF_EVENT_DESC 2
 
+#define VF_GUEST_CSUM 1 /* feature bits */
+#define VF_GUEST_TSO4 7
+#define VF_GUEST_TSO6 8
+#define VF_GUEST_ECN 9
+#define VF_GUEST_UFO 10
+#define VF_GUEST_USO4 54
+
+#define VF_HDR_CSUM 1 /* of a packet's header: flags, types */
+#define VF_HDR_VALID 2
+#define VF_GSO_TCPV4 1
+#define VF_GSO_UDP 3
+#define VF_GSO_TCPV6 4
+#define VF_GSO_UDP_L4 5
+#define VF_GSO_ECN 0x80
+#define VF_GSO_INVALID 0x7f
+
+#define VF_NACK_MQ 1
+#define VF_NACK_OFFLOADS 2
+
 struct vf_desc {
 	__u64 addr;
 	__u32 len;
@@ -79,11 +98,16 @@ struct vf_queue {
 };
 
 struct vf_device {
-	__u8 driver_ok, mergeable, conforming;
+	__u8 driver_ok, mergeable, conforming, hash_report;
 	__u32 hdr_len;
+	__u32 size_max;		/* of a packet without GSO */
+	__u64 offloads;		/* feature bits of the guest offloads that are on */
+	__u32 nack;		/* VF_NACK_*: commands that it refuses */
+	__u32 crc, bytes;	/* of the frames that it sent in the running op */
 	int pairs, pairs_used; /* as the driver's last command has it */
 	int n_origins, n_packets;
 	struct vf_queue rx[VF_QUEUES_MAX];
+	struct vf_queue tx[VF_QUEUES_MAX];
 };
 
 struct vf_hdr { /* of a packet; the first hdr_len bytes of 20 are written */
@@ -516,6 +540,63 @@ static void vf_ask(struct vf_device *d, int q)
 		vf_interrupt(d, q);
 }
 
+static int vf_offload(const struct vf_device *d, int bit)
+{
+	return d->offloads >> bit & 1;
+}
+
+/* May a packet have this type, as the offloads are now? */
+static int vf_gso_on(const struct vf_device *d, __u8 type)
+{
+	if (type & VF_GSO_ECN && !vf_offload(d, VF_GUEST_ECN))
+		return 0;
+	switch (type) {
+	case VF_GSO_TCPV4:
+	case VF_GSO_TCPV4 | VF_GSO_ECN:
+		return vf_offload(d, VF_GUEST_TSO4);
+	case VF_GSO_TCPV6:
+	case VF_GSO_TCPV6 | VF_GSO_ECN:
+		return vf_offload(d, VF_GUEST_TSO6);
+	case VF_GSO_UDP:
+		return vf_offload(d, VF_GUEST_UFO);
+	case VF_GSO_UDP_L4:
+		return vf_offload(d, VF_GUEST_USO4);
+	}
+	return 0;
+}
+
+/* What a device that keeps to the rules makes of a packet that is asked for: its size. */
+static __u32 vf_correct(const struct vf_device *d, __u32 size, struct vf_hdr *h)
+{
+	__u32 limit = d->size_max;
+
+	if (!vf_offload(d, VF_GUEST_CSUM))
+		h->flags = h->gso_type = 0;
+	h->flags &= VF_HDR_CSUM | VF_HDR_VALID;
+	if (!vf_gso_on(d, h->gso_type))
+		h->gso_type = 0;
+	if (h->gso_type) {
+		limit = 65535 + 14;
+		size = size < 90 ? 90 : size;
+		h->flags |= VF_HDR_CSUM;
+		h->gso_size = h->gso_size < 536 ? 536 : h->gso_size > 65000 ? 65000 : h->gso_size;
+		h->csum_start = 14 + 20;
+		h->csum_offset = 16;
+		if ((h->gso_type & ~VF_GSO_ECN) == VF_GSO_TCPV6)
+			h->csum_start = 14 + 40;
+		if (h->gso_type == VF_GSO_UDP || h->gso_type == VF_GSO_UDP_L4)
+			h->csum_offset = 6;
+	} else if (h->flags & VF_HDR_CSUM) {
+		h->csum_start = 14 + 20;
+		h->csum_offset = 16;
+		if (size < 14 + 20 + 20)
+			h->flags &= ~VF_HDR_CSUM;
+	}
+	if (!d->hash_report)
+		h->hash_report = 0;
+	return size < limit ? size : limit;
+}
+
 /* The device delivers up to `count` packets of the same size: how many, -1 without a queue. */
 static int vf_rx(struct vf_device *d, __u32 queue, __u32 count, __u32 size, struct vf_hdr *hdr)
 {
@@ -523,6 +604,10 @@ static int vf_rx(struct vf_device *d, __u32 queue, __u32 count, __u32 size, stru
 
 	if (!vf_may_use(d, q))
 		return -1;
+	if (d->conforming)
+		size = vf_correct(d, size, hdr);
+	if (!hdr->gso_type)
+		hdr->gso_size = 0;
 	while (count-- && vf_packet_out(d, &d->rx[q], size, hdr))
 		sent++;
 	vf_ask(d, q);
@@ -593,6 +678,111 @@ static int vf_op_bad_used(struct vf_device *d, __u32 queue, __u32 id, __u32 len)
 		}
 		q->falsified = 1;
 	}
+	return 1;
+}
+
+/* ---- transmission ---- */
+
+static __u32 vf_crc_table[256];
+
+static void vf_crc_init(void)
+{
+	__u32 i, k, c;
+
+	for (i = 0; i < 256; i++) {
+		for (c = i, k = 0; k < 8; k++)
+			c = c & 1 ? c >> 1 ^ 0xedb88320u : c >> 1;
+		vf_crc_table[i] = c;
+	}
+}
+
+/* CRC-32 of more bytes; begins with 0. */
+static __u32 vf_crc(__u32 crc, const __u8 *p, __u32 n)
+{
+	crc = ~crc;
+	while (n--)
+		crc = vf_crc_table[(crc ^ *p++) & 255] ^ crc >> 8;
+	return ~crc;
+}
+
+/* The device sends the oldest frame of a transmit ring, behind its header, and returns it. */
+static void vf_send_one(struct vf_device *d, struct vf_queue *q)
+{
+	const struct vf_held *h = &q->held[q->out[0]];
+	__u32 skip = d->hdr_len, n;
+	const __u8 *p;
+	int i;
+
+	for (i = 0; i < h->n_parts; i++) {
+		n = h->part[i].len;
+		p = h->part[i].write ? NULL : vf_mem(h->part[i].addr, n);
+		if (!p) {
+			q->wrong = 1;
+			continue;
+		}
+		for (; skip && n; p++, n--, skip--)
+			if (*p)
+				q->wrong = 1; /* nothing was asked for */
+		d->crc = vf_crc(d->crc, p, n);
+		d->bytes += n;
+	}
+	vf_use(q, 0, 0);
+}
+
+/* Up to `count` of the frames that it was told of: how many, -1 without a queue. */
+static int vf_op_sent(struct vf_device *d, __u32 queue, __u32 count)
+{
+	int q = vf_queue_of(d, queue), sent = 0;
+
+	if (!vf_may_use(d, q))
+		return -1;
+	for (; count-- && d->tx[q].n_out; sent++)
+		vf_send_one(d, &d->tx[q]);
+	return sent;
+}
+
+/* ---- control ---- */
+
+static __u32 vf_get16(const __u8 *p)
+{
+	return p[0] | p[1] << 8;
+}
+
+/*
+ * A command of the driver, class and number first; table: entries of the indirection table. Is it
+ * done?
+ */
+static int vf_command(struct vf_device *d, const __u8 *out, __u32 len, int rss, __u32 table)
+{
+	__u32 at, i, pairs = 0;
+
+	if (len < 2)
+		return 0;
+	if (out[0] == 5 && out[1] == 0 && len >= 10) { /* guest offloads */
+		if (d->nack & VF_NACK_OFFLOADS)
+			return 0;
+		d->offloads = 0;
+		for (i = 0; i < 8; i++)
+			d->offloads |= (__u64)out[2 + i] << 8 * i;
+		return 1;
+	}
+	if (out[0] != 4) /* queue pairs */
+		return 1;
+	if (out[1] == 0 && len >= 4) {
+		pairs = vf_get16(out + 2);
+	} else if (out[1] == 1 && len >= 12 && rss) {
+		/* a device without a table is told of one entry that does not come with it */
+		at = vf_get16(out + 6) + 1;
+		at = 2 + 8 + 2 * (table < at ? table : at);
+		if (at + 2 > len)
+			return 1;
+		pairs = vf_get16(out + at);
+	} else {
+		return 1;
+	}
+	if (d->nack & VF_NACK_MQ || pairs < 1 || pairs > (__u32)d->pairs)
+		return 0;
+	d->pairs_used = pairs;
 	return 1;
 }
 

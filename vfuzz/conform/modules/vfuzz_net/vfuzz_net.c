@@ -11,6 +11,7 @@
  */
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>
+#include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
@@ -27,6 +28,7 @@
 #include <linux/virtio_ring.h>
 #include <linux/workqueue.h>
 #include <net/busy_poll.h>
+#include <net/xdp.h>
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
 #include <net/netdev_queues.h>
 #endif
@@ -37,7 +39,8 @@
 
 enum vf_command {
 	VF_PLUG, VF_UNPLUG, VF_RX, VF_USE, VF_CONT, VF_BAD_USED, VF_IRQ, VF_KICKS, VF_POLL,
-	VF_BUSY_POLL, VF_FREEZE, VF_RESTORE, VF_LOOK, VF_DRAIN, VF_LET,
+	VF_BUSY_POLL, VF_FREEZE, VF_RESTORE, VF_LOOK, VF_DRAIN, VF_LET, VF_NACK, VF_XMIT, VF_SENT,
+	VF_RELEASE, VF_TARGETS,
 };
 
 struct vf_request {
@@ -48,6 +51,8 @@ struct vf_request {
 struct vf_queue_state {
 	__u32 num_free, avail, held, lens, notified, captured;
 	__u64 packets, bytes; /* as queue statistics show them; ~0 where there are none */
+	__u32 tx_num_free, tx_held;
+	__u64 tx_packets, tx_bytes;
 };
 
 struct vf_answer {
@@ -55,6 +60,8 @@ struct vf_answer {
 	__s32 ifindex;
 	__u32 wrong;
 	__u64 rx_packets, rx_length_errors, rx_frame_errors;
+	__u32 crc, bytes; /* of frames that were sent, or that targets of redirection are done with */
+	__u64 rx_queues; /* as the stack has it */
 	struct vf_queue_state queue[VF_QUEUES_MAX];
 	__u64 n_stats;
 	__u64 stats[VF_STATS_MAX]; /* as ethtool -S shows them */
@@ -62,9 +69,12 @@ struct vf_answer {
 
 #define VF_DO _IOWR('V', 1, struct vf_request)
 #define VF_VQS_MAX (2 * VF_QUEUES_MAX + 1)
-#define VF_OTHER_NUM 64 /* of the other rings: nothing here looks at their size */
 #define VF_DRAIN_MAX 100
 #define VF_SETTLE_MAX 50 /* ticks */
+#define VF_XMIT_MAX 16
+#define VF_AWAY_MAX 512
+#define VF_CPU_BULK 8 /* of a cpumap: frames that it takes together, frames that it has */
+#define VF_CPU_MAX 64
 
 struct vf_net {
 	struct virtio_device vdev;
@@ -114,6 +124,182 @@ static int vf_room(struct vf_device *d, int q)
 	return vf->vqs[2 * q]->num_free || dq->n_out || dq->held[0].n > 1;
 }
 
+/* ---- where programs redirect to ---- */
+
+/*
+ * Devices without hardware: one that sends when a program says so, one that builds an skb on each
+ * frame (as a cpumap and veth do), and one whose ring is full.
+ */
+enum vf_target { VF_TO_DEVICE, VF_TO_CPU, VF_TO_FULL, VF_TARGETS_N };
+
+struct vf_frames {
+	int n;
+	struct xdp_frame *frame[VF_AWAY_MAX];
+};
+
+static struct net_device *vf_target[VF_TARGETS_N];
+static struct vf_frames vf_stage[2]; /* taken by targets in the running poll */
+static struct vf_frames vf_away;     /* in the hands of targets, oldest first */
+static bool vf_for_cpu[VF_AWAY_MAX];
+static int vf_n_cpu;
+
+static int vf_target_xmit(struct net_device *dev, int n, struct xdp_frame **frames, u32 flags)
+{
+	struct vf_frames *stage;
+	int i;
+
+	if (dev == vf_target[VF_TO_FULL])
+		return 0;
+	stage = &vf_stage[dev == vf_target[VF_TO_CPU]];
+	for (i = 0; i < n; i++) {
+		if (vf_stage[0].n + vf_stage[1].n + vf_away.n >= VF_AWAY_MAX)
+			break;
+		if (dev == vf_target[VF_TO_CPU] && vf_n_cpu++ >= VF_CPU_MAX) {
+			vf_n_cpu--;
+			break;
+		}
+		stage->frame[stage->n++] = frames[i];
+	}
+	return i;
+}
+
+static netdev_tx_t vf_target_skb(struct sk_buff *skb, struct net_device *dev)
+{
+	kfree_skb(skb);
+	return NETDEV_TX_OK;
+}
+
+static const struct net_device_ops vf_target_ops = {
+	.ndo_start_xmit = vf_target_skb,
+	.ndo_xdp_xmit = vf_target_xmit,
+};
+
+static void vf_unstage(int to, int from, int n)
+{
+	int i;
+
+	for (i = from; i < from + n; i++) {
+		vf_for_cpu[vf_away.n] = to;
+		vf_away.frame[vf_away.n++] = vf_stage[to].frame[i];
+	}
+}
+
+/*
+ * A poll is over: its frames are on their way, in the order in which a cpumap, which takes eight
+ * at a time, and a device map get them.
+ */
+static void vf_redirected(void)
+{
+	int n = vf_stage[1].n, early = n ? (n - 1) / VF_CPU_BULK * VF_CPU_BULK : 0;
+
+	vf_unstage(1, 0, early);
+	vf_unstage(0, 0, vf_stage[0].n);
+	vf_unstage(1, early, n - early);
+	vf_stage[0].n = vf_stage[1].n = 0;
+}
+
+static void vf_frame_bytes(struct vf_device *d, const struct xdp_frame *frame)
+{
+	struct skb_shared_info *shared = xdp_get_shared_info_from_frame((void *)frame);
+	int i;
+
+	d->crc = vf_crc(d->crc, frame->data, frame->len);
+	d->bytes += frame->len;
+	for (i = 0; xdp_frame_has_frags((void *)frame) && i < shared->nr_frags; i++) {
+		d->crc = vf_crc(d->crc, skb_frag_address(&shared->frags[i]),
+				skb_frag_size(&shared->frags[i]));
+		d->bytes += skb_frag_size(&shared->frags[i]);
+	}
+}
+
+/* Targets are done with their oldest frames: how many. */
+static int vf_release_frames(struct vf_device *d, int count)
+{
+	struct sk_buff *skb;
+	int i, n = min(count, vf_away.n);
+
+	for (i = 0; i < n; i++) {
+		vf_frame_bytes(d, vf_away.frame[i]);
+		skb = NULL;
+		if (vf_for_cpu[i]) {
+			vf_n_cpu--;
+			skb = xdp_build_skb_from_frame(vf_away.frame[i], vf_target[VF_TO_CPU]);
+		}
+		if (skb)
+			kfree_skb(skb);
+		else
+			xdp_return_frame(vf_away.frame[i]);
+	}
+	vf_away.n -= n;
+	memmove(vf_away.frame, vf_away.frame + n, vf_away.n * sizeof(vf_away.frame[0]));
+	memmove(vf_for_cpu, vf_for_cpu + n, vf_away.n * sizeof(vf_for_cpu[0]));
+	return n;
+}
+
+static void vf_target_setup(struct net_device *dev)
+{
+	ether_setup(dev);
+	dev->netdev_ops = &vf_target_ops;
+	dev->max_mtu = dev->mtu = 1 << 20;
+	eth_hw_addr_random(dev);
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	xdp_set_features_flag(dev, NETDEV_XDP_ACT_NDO_XMIT | NETDEV_XDP_ACT_NDO_XMIT_SG);
+#endif
+}
+
+static int vf_targets_make(void)
+{
+	int i, err;
+
+	for (i = 0; i < VF_TARGETS_N; i++) {
+		vf_target[i] = alloc_netdev(0, "vfuzz%d", NET_NAME_ENUM, vf_target_setup);
+		if (!vf_target[i])
+			return -ENOMEM;
+		err = register_netdev(vf_target[i]);
+		if (err)
+			return err;
+		rtnl_lock();
+		err = dev_open(vf_target[i], NULL);
+		rtnl_unlock();
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Another device redirects `n` frames here, each a page of its own: how many went, or -errno. */
+static int vf_do_xmit(int n, __u32 size, __u32 headroom)
+{
+	struct xdp_frame *frame[VF_XMIT_MAX];
+	struct page *page;
+	int i, sent;
+
+	if (!vf->dev || n > VF_XMIT_MAX || sizeof(**frame) + headroom + size > PAGE_SIZE)
+		return -EINVAL;
+	sent = xdp_ok_fwd_dev(vf->dev, size);
+	if (sent)
+		return sent;
+	for (i = 0; i < n; i++) {
+		page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+		if (!page)
+			break;
+		frame[i] = page_address(page);
+		frame[i]->data = (void *)(frame[i] + 1) + headroom;
+		frame[i]->len = size;
+		frame[i]->headroom = headroom;
+		frame[i]->frame_sz = PAGE_SIZE;
+		frame[i]->mem.type = MEM_TYPE_PAGE_ORDER0;
+		memset(frame[i]->data, 0x55, size);
+	}
+	n = i;
+	local_bh_disable();
+	sent = vf->dev->netdev_ops->ndo_xdp_xmit(vf->dev, n, frame, XDP_XMIT_FLUSH);
+	local_bh_enable();
+	for (i = max(sent, 0); i < n; i++)
+		xdp_return_frame(frame[i]);
+	return sent;
+}
+
 /* ---- NAPI ---- */
 
 static int vf_poll(struct napi_struct *napi, int budget)
@@ -129,6 +315,7 @@ static int vf_poll(struct napi_struct *napi, int budget)
 		if (vf->pass[i])
 			vf->pass[i]--;
 		done = vf_driver_poll(napi, budget);
+		vf_redirected();
 		if (vf->passed[i] < 0)
 			vf->passed[i] = done;
 		return done;
@@ -180,13 +367,23 @@ static void vf_settle(void)
 
 static int vf_do_poll(__u32 q, int budget)
 {
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+	struct bpf_net_context context, *set;
+#endif
 	int done;
 
 	if (q >= vf->device.pairs || !vf->captured[q])
 		return -1;
 	local_bh_disable();
 	vf->captured[q] = false;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+	set = bpf_net_ctx_set(&context);
+#endif
 	done = vf_driver_poll(vf->napi[q], budget);
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+	bpf_net_ctx_clear(set);
+#endif
+	vf_redirected();
 	if (done >= budget)
 		vf->captured[q] = true;
 	local_bh_enable();
@@ -205,28 +402,7 @@ static int vf_do_busy_poll(__u32 q, int budget)
 	return vf->passed[q];
 }
 
-/* ---- the control queue: every command succeeds ---- */
-
-static void vf_control_command(const __u8 *out, __u32 len)
-{
-	__u32 at, n, pairs = 0;
-
-	if (len < 2 || out[0] != VIRTIO_NET_CTRL_MQ)
-		return;
-	if (out[1] == VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET && len >= 4) {
-		pairs = out[2] | out[3] << 8;
-	} else if (out[1] == VIRTIO_NET_CTRL_MQ_RSS_CONFIG && len >= 12 &&
-		   vf->features & BIT_ULL(VIRTIO_NET_F_RSS)) {
-		/* a device without a table is told of one entry that does not come with it */
-		n = le16_to_cpu(vf->config.rss_max_indirection_table_length);
-		at = 2 + 8 + 2 * min_t(__u32, n, (out[6] | out[7] << 8) + 1);
-		if (at + 2 <= len)
-			pairs = out[at] | out[at + 1] << 8;
-	}
-	/* what makes no sense is not followed */
-	if (pairs && pairs <= vf->device.pairs)
-		vf->device.pairs_used = pairs;
-}
+/* ---- the control queue ---- */
 
 static void vf_control(struct vf_queue *q)
 {
@@ -246,8 +422,10 @@ static void vf_control(struct vf_queue *q)
 				continue;
 			n = min_t(__u32, h->part[i].len, sizeof(out) - len);
 			if (h->part[i].write) {
-				vf_control_command(out, len);
-				*p = VIRTIO_NET_OK;
+				*p = vf_command(&vf->device, out, len,
+						!!(vf->features & BIT_ULL(VIRTIO_NET_F_RSS)),
+						le16_to_cpu(vf->config.rss_max_indirection_table_length))
+					     ? VIRTIO_NET_OK : VIRTIO_NET_ERR;
 			} else {
 				memcpy(out + len, p, n);
 				len += n;
@@ -263,17 +441,18 @@ static struct vf_queue *vf_queue_at(int index)
 {
 	if (index == vf->cvq)
 		return &vf->control;
-	return index & 1 ? NULL : &vf->device.rx[index / 2];
+	return index & 1 ? &vf->device.tx[index / 2] : &vf->device.rx[index / 2];
 }
 
 static bool vf_notify(struct virtqueue *vq)
 {
 	struct vf_queue *q = vf_queue_at(vq->index);
 
-	if (q)
-		q->n_notified++;
+	q->n_notified++;
 	if (q == &vf->control)
 		vf_control(q);
+	else if (vq->index & 1)
+		vf_fetch(q); /* it looks at transmit rings when it is told to */
 	return true;
 }
 
@@ -281,8 +460,6 @@ static void vf_place(struct virtqueue *vq)
 {
 	struct vf_queue *q = vf_queue_at(vq->index);
 
-	if (!q)
-		return;
 	q->packed = !!(vf->vdev.features & BIT_ULL(VIRTIO_F_RING_PACKED));
 	q->event = !!(vf->vdev.features & BIT_ULL(VIRTIO_RING_F_EVENT_IDX));
 	q->num = virtqueue_get_vring_size(vq);
@@ -302,7 +479,7 @@ static void vf_del_vqs(struct virtio_device *vdev)
 		vf->vqs[i] = NULL;
 	}
 	for (i = 0; i < VF_QUEUES_MAX; i++) {
-		vf->device.rx[i].live = 0;
+		vf->device.rx[i].live = vf->device.tx[i].live = 0;
 		vf->napi[i] = NULL;
 		vf->captured[i] = false;
 	}
@@ -312,10 +489,8 @@ static void vf_del_vqs(struct virtio_device *vdev)
 static int vf_add_vq(struct virtio_device *vdev, int i, void (*callback)(struct virtqueue *),
 		     const char *name, bool ctx)
 {
-	__u16 num = i & 1 || i == vf->cvq ? VF_OTHER_NUM : vf->num;
+	__u16 num = i == vf->cvq ? VF_NUM_MAX : vf->num;
 
-	if (i == vf->cvq)
-		num = VF_NUM_MAX;
 	vf->vqs[i] = vring_create_virtqueue(i, num, PAGE_SIZE, vdev, true, false, ctx, vf_notify,
 					    callback, name);
 	if (!vf->vqs[i])
@@ -384,13 +559,14 @@ static void vf_set_status(struct virtio_device *vdev, u8 status)
 	vf->status = status;
 	vf->device.driver_ok = !!(status & VIRTIO_CONFIG_S_DRIVER_OK);
 	for (i = 0; i < VF_QUEUES_MAX; i++)
-		vf->device.rx[i].enabled = vf->device.driver_ok;
+		vf->device.rx[i].enabled = vf->device.tx[i].enabled = vf->device.driver_ok;
 }
 
 static void vf_reset(struct virtio_device *vdev)
 {
 	vf_set_status(vdev, 0);
 	vf->device.pairs_used = 1;
+	vf->device.offloads = vdev->features;
 }
 
 static u64 vf_get_features(struct virtio_device *vdev)
@@ -401,6 +577,7 @@ static u64 vf_get_features(struct virtio_device *vdev)
 static int vf_finalize_features(struct virtio_device *vdev)
 {
 	vring_transport_features(vdev);
+	vf->device.offloads = vdev->features;
 	/* the queue reset that a resize needs is there whatever was negotiated */
 	return 0;
 }
@@ -414,8 +591,7 @@ static int vf_disable_vq(struct virtqueue *vq)
 {
 	struct vf_queue *q = vf_queue_at(vq->index);
 
-	if (q)
-		q->enabled = 0;
+	q->enabled = 0;
 	return 0;
 }
 
@@ -424,8 +600,7 @@ static int vf_enable_vq(struct virtqueue *vq)
 	struct vf_queue *q = vf_queue_at(vq->index);
 
 	vf_place(vq);
-	if (q)
-		q->enabled = 1;
+	q->enabled = 1;
 	return 0;
 }
 
@@ -463,6 +638,8 @@ static int vf_drain(void)
 	return done;
 }
 
+static struct vf_device vf_nobody; /* who has a name for what is seen at the end */
+
 static void vf_unplug(void)
 {
 	if (!vf)
@@ -472,8 +649,13 @@ static void vf_unplug(void)
 		virtio_device_restore(&vf->vdev);
 	/* nothing is received any more: a program may end just before what would spoil the guest */
 	virtio_break_device(&vf->vdev);
+	/* who takes a program away sends commands, and warns where they are not answered */
+	vf->device.nack = 0;
+	if (vf->n_vqs)
+		__virtqueue_unbreak(vf->vqs[vf->cvq]);
 	vf_drain();
 	unregister_virtio_device(&vf->vdev);
+	vf_release_frames(&vf_nobody, VF_AWAY_MAX);
 	vf = NULL;
 }
 
@@ -501,6 +683,8 @@ static int vf_plug(const __u32 *arg)
 	vf->device.pairs_used = 1;
 	vf->device.conforming = arg[7];
 	vf->device.mergeable = !!(vf->features & BIT_ULL(VIRTIO_NET_F_MRG_RXBUF));
+	vf->device.hash_report = !!(vf->features & BIT_ULL(VIRTIO_NET_F_HASH_REPORT));
+	vf->device.size_max = vf->features & BIT_ULL(VIRTIO_NET_F_MTU) ? arg[4] + 18 : 1518;
 	vf->device.hdr_len = 10;
 	if (vf->features & (BIT_ULL(VIRTIO_NET_F_MRG_RXBUF) | BIT_ULL(VIRTIO_F_VERSION_1)))
 		vf->device.hdr_len = 12;
@@ -536,14 +720,18 @@ static int vf_plug(const __u32 *arg)
 
 static void vf_queue_statistics(int i, struct vf_queue_state *state)
 {
-	state->packets = state->bytes = ~0ull;
+	state->packets = state->bytes = state->tx_packets = state->tx_bytes = ~0ull;
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
 	if (vf->dev->stat_ops) {
 		struct netdev_queue_stats_rx rx = { .packets = ~0ull, .bytes = ~0ull };
+		struct netdev_queue_stats_tx tx = { .packets = ~0ull, .bytes = ~0ull };
 
 		vf->dev->stat_ops->get_queue_stats_rx(vf->dev, i, &rx);
 		state->packets = rx.packets;
 		state->bytes = rx.bytes;
+		vf->dev->stat_ops->get_queue_stats_tx(vf->dev, i, &tx);
+		state->tx_packets = tx.packets;
+		state->tx_bytes = tx.bytes;
 	}
 #endif
 }
@@ -584,10 +772,13 @@ static void vf_look(struct vf_answer *a)
 	a->rx_packets = stats.rx_packets;
 	a->rx_length_errors = stats.rx_length_errors;
 	a->rx_frame_errors = stats.rx_frame_errors;
+	a->crc = vf->device.crc;
+	a->bytes = vf->device.bytes;
+	a->rx_queues = vf->dev->real_num_rx_queues;
 	vf_statistics(a);
 	for (i = 0; i < vf->device.pairs && i < VF_QUEUES_MAX; i++) {
 		q = &vf->device.rx[i];
-		a->wrong |= q->wrong << i;
+		a->wrong |= q->wrong << i | vf->device.tx[i].wrong << (8 + i);
 		if (!q->live || !vf->vqs[2 * i])
 			continue;
 		a->queue[i].num_free = vf->vqs[2 * i]->num_free;
@@ -597,6 +788,8 @@ static void vf_look(struct vf_answer *a)
 		a->queue[i].lens = vf_digest(q);
 		a->queue[i].notified = q->n_notified;
 		a->queue[i].captured = vf->captured[i];
+		a->queue[i].tx_num_free = vf->vqs[2 * i + 1]->num_free;
+		a->queue[i].tx_held = vf->device.tx[i].n_out;
 		vf_queue_statistics(i, &a->queue[i]);
 	}
 }
@@ -607,6 +800,8 @@ static int vf_do(const struct vf_request *r)
 	struct vf_hdr hdr = {};
 	int q, err;
 
+	if (r->command == VF_TARGETS) /* the interface of a target */
+		return a[0] < VF_TARGETS_N ? vf_target[a[0]]->ifindex : -EINVAL;
 	if (r->command == VF_PLUG)
 		return vf_plug(a);
 	if (!vf)
@@ -665,6 +860,16 @@ static int vf_do(const struct vf_request *r)
 	case VF_LET:
 		vf->let = a[0];
 		return 0;
+	case VF_NACK:
+		q = vf->device.nack != a[0];
+		vf->device.nack = a[0];
+		return q;
+	case VF_XMIT: /* count, size, headroom */
+		return vf_do_xmit(a[0], a[1], a[2]);
+	case VF_SENT:
+		return vf_op_sent(&vf->device, a[0], a[1]);
+	case VF_RELEASE:
+		return vf_release_frames(&vf->device, a[0]);
 	}
 	return -EINVAL;
 }
@@ -713,6 +918,8 @@ static long vf_ioctl(struct file *file, unsigned int cmd, unsigned long where)
 	mutex_lock(&vf_lock);
 	memset(&answer, 0, sizeof(answer));
 	vf_settle();
+	if (vf)
+		vf->device.crc = vf->device.bytes = 0;
 	answer.ret = vf_send(&request);
 	vf_settle();
 	vf_look(&answer);
@@ -737,7 +944,13 @@ static struct miscdevice vf_misc = {
 
 static int __init vf_start(void)
 {
+	int err;
+
 	vf_init();
+	vf_crc_init();
+	err = vf_targets_make();
+	if (err)
+		return err;
 	vf_parent = platform_device_register_simple("vfuzz_net", -1, NULL, 0);
 	if (IS_ERR(vf_parent))
 		return PTR_ERR(vf_parent);

@@ -78,9 +78,12 @@ cdef int alloc_queues() noexcept nogil:
         violation(CHECK_S1, b"alloc_queues:init_work", b"work", 0,
                   b"refill work initialised anew while it is pending", 0, 0, 0)
     vi.resumed = vi.registered
+    memset(&vi.xdp_stats, 0, sizeof(vi.xdp_stats))
+    packet_begin_xdp()
     for i in range(vi.max_queue_pairs):
         rq = &vi_rq[i]
         memset(rq, 0, sizeof(ReceiveQueue))
+        memset(&vi_sq[i].stats, 0, sizeof(SqStats))
         rq.index = i
         # 6.12's code; no release sets it (three reverts before 6.11), 6.6..6.10 and 6.13 on do
         rq.do_dma = (era_6_12() and feature(BOOT_FEATURES_PREMAPPED) and D.use_dma_api
@@ -269,6 +272,7 @@ cdef int virtnet_open() noexcept nogil:
         if err < 0:
             break
         virtnet_napi_enable(&vi_rq[i])
+        virtnet_napi_tx_enable(i)
         preempt()
     if err == 0:
         return 0

@@ -497,6 +497,7 @@ cdef int virtnet_xdp_set(int prog) noexcept nogil:
             netdev_lock(b"virtnet_xdp_set:netdev_lock")
         for i in range(vi.max_queue_pairs):
             virtnet_napi_enable(&vi_rq[i])
+            virtnet_napi_tx_enable(i)
     event(0x6400 + <uint32_t>prog * 64 + <uint32_t>old_prog * 16 + <uint32_t>vi.running * 8
           + <uint32_t>(xdp_qp != 0) * 4 + <uint32_t>(err != 0))
     return err
@@ -509,10 +510,12 @@ cdef void set_guest_offloads_if(uint32_t offloads) noexcept nogil:
 
 
 cdef int dev_xdp_install(int prog) noexcept nogil:
-    """The user's request: dev_xdp_install()."""
+    """The user's request: dev_xdp_attach(). Where nothing is attached, nothing is detached."""
     cdef int err
     if not vi.registered or not vi.present:
         return -ENODEV
+    if prog == XDP_PROG_NONE and vi.user_prog == XDP_PROG_NONE:
+        return 0
     err = virtnet_xdp_set(prog)
     if err == 0:
         vi.user_prog = prog

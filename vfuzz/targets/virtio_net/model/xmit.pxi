@@ -150,6 +150,13 @@ cdef void poll_cleantx(ReceiveQueue* rq) noexcept nogil:
         free_old_xmit(&vi_sq[rq.index])
 
 
+cdef inline void virtnet_napi_tx_enable(int i) noexcept nogil:
+    """virtnet_napi_tx_enable(): schedules the context, and virtnet_poll_tx() runs before anything
+    that is a program's op."""
+    if unlikely(vi.xdp_ever) and not is_xdp_raw_buffer_queue(i):
+        free_old_xmit(&vi_sq[i])
+
+
 cdef void xdp_kick() noexcept nogil:
     """virtnet_poll() after XDP_TX: one kick for all."""
     cdef SendQueue* sq = xdp_get_sq(b"xdp_kick:sq")

@@ -18,12 +18,16 @@ cdef struct TxPart:
 cdef struct TxEntry:
     uint64_t token
     int n
+    int slots                   # descriptors in the ring
+    uint64_t table              # indirect, 0 none
+    uint64_t table_dma
     bint used
     TxPart part[TX_PARTS]
 
 cdef struct TxRing:
     int num
     int num_free
+    bint indirect
     uint32_t tail               # next to be added; oldest that the device has, oldest of all
     uint32_t next
     uint32_t head
@@ -31,8 +35,9 @@ cdef struct TxRing:
     TxEntry entry[TX_ENTRIES]
 
 
-cdef inline void txring_init(TxRing* r, int num) noexcept nogil:
+cdef inline void txring_init(TxRing* r, int num, bint indirect) noexcept nogil:
     r.num = num
+    r.indirect = indirect
     r.num_free = num
     r.tail = r.next = r.head = r.kicked = 0
 
@@ -42,6 +47,13 @@ cdef void txring_unmap(TxEntry* e, int n, site_t site) noexcept nogil:
     if D.use_dma_api:
         for i in range(n):
             dma_unmap(e.part[i].dma, e.part[i].len, DMA_TO_DEVICE, False, site)
+        if e.table and n == e.n:
+            dma_unmap(e.table_dma, <uint32_t>n * 16, DMA_TO_DEVICE, False, site)
+
+
+cdef void txring_table_free(TxEntry* e, site_t site) noexcept nogil:
+    kfree(e.table, site)
+    e.table = 0
 
 
 cdef int txring_add(TxRing* r, const TxPart* parts, int n, uint64_t token,
@@ -51,8 +63,15 @@ cdef int txring_add(TxRing* r, const TxPart* parts, int n, uint64_t token,
     cdef int i
     if fault(FAULT_ADD, site):
         return -ENOMEM
-    if r.num_free < n:
+    e.table = 0
+    if r.indirect and n > 1 and r.num_free:
+        # without memory for a table the ring has the parts themselves
+        e.table = kmalloc(<uint32_t>n * 16, site)
+    e.slots = 1 if e.table else n
+    if r.num_free < e.slots:
+        txring_table_free(e, site)
         return -ENOSPC
+    e.n = -1                    # nothing is whole yet
     for i in range(n):
         e.part[i] = parts[i]
         e.part[i].dma = parts[i].addr
@@ -60,11 +79,18 @@ cdef int txring_add(TxRing* r, const TxPart* parts, int n, uint64_t token,
             e.part[i].dma = dma_map(parts[i].addr, parts[i].len, DMA_TO_DEVICE, site)
             if e.part[i].dma == DMA_ERROR:
                 txring_unmap(e, i, site)
+                txring_table_free(e, site)
                 return -ENOMEM
+    if e.table and D.use_dma_api:
+        e.table_dma = dma_map(e.table, <uint32_t>n * 16, DMA_TO_DEVICE, site)
+        if e.table_dma == DMA_ERROR:
+            txring_unmap(e, n, site)
+            txring_table_free(e, site)
+            return -ENOMEM
     e.token = token
     e.n = n
     e.used = False
-    r.num_free -= n
+    r.num_free -= e.slots
     r.tail += 1
     return 0
 
@@ -75,7 +101,8 @@ cdef uint64_t txring_get(TxRing* r, bint unused, site_t site) noexcept nogil:
     if r.head == r.tail or not (e.used or unused):
         return 0
     txring_unmap(e, e.n, site)
-    r.num_free += e.n
+    txring_table_free(e, site)
+    r.num_free += e.slots
     r.head += 1
     return e.token
 

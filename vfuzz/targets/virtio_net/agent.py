@@ -44,7 +44,7 @@ SO_RCVBUFFORCE = 33
 AUXDATA_SPACE = 64
 TP_STATUS = 1 << 3 | 1 << 7  # checksum not ready, checksum valid
 FINIT_MODULE = 313
-EAGAIN, EINVAL = 11, 22
+EAGAIN, ENODEV, EINVAL = 11, 19, 22
 STAT = re.compile(rb"([rt]x)_?(?:queue_)?(\d+)_(\w+)$")
 RX_STATS = (b"packets", b"bytes", b"drops", b"kicks", b"xdp_packets", b"xdp_tx", b"xdp_redirects",
             b"xdp_drops")  # fmt: skip
@@ -539,6 +539,8 @@ class Machine(agent.Machine):
     def xdp(self, kind, let):
         """let: refill work may follow, and waits for contexts."""
         interface = self.do(DRAIN)[1]
+        if not interface:
+            return -ENODEV
         if let:
             self.do(LET, 1)
         return self.programs.attach(interface, kind)

@@ -67,7 +67,7 @@ _GOOD_PACKET, _ETH, _VLAN, _IP = 1518, 14, 4, 20
 _PAGE, _KEY_MAX = 4096, 40
 HELD, SETTLE = "held", "settle"
 #: Violations of the model after which the real kernel's memory is not what it should be.
-SPOILS = ("S1", "S3", "S5", "S6", "S8", "S9", "S10", "S12", "S13", "S14", "S23", "S24")
+SPOILS = ("S1", "S3", "S5", "S6", "S8", "S9", "S10", "S11", "S12", "S13", "S14", "S23", "S24")
 #: Ops that wait for a scheduled context, so that the kernel polls it first.
 _WAITS = ("close", "resize", "freeze", "channels", "xdp")
 #: Ops of programs that need one attached.
@@ -395,7 +395,7 @@ def _state(answer: Any) -> dict[str, int]:
                 del seen[f"{kind}{q}_q{name}"]
         del seen[f"rx{q}_notified"]
         # of a queue out of use ethtool -S says nothing; one that is there has a digest
-        whole = whole and not (seen[f"rx{q}_lens"] and seen["xdp_drops"] is None)
+        whole = whole and not (seen[f"rx{q}_lens"] and seen.get("xdp_drops") is None)
         for name in _SUMS:
             sums[name] += seen.pop(name, None) or 0
     seen |= sums if whole else {}

@@ -274,7 +274,9 @@ static int vf_do_xmit(int n, __u32 size, __u32 headroom)
 	struct page *page;
 	int i, sent;
 
-	if (!vf->dev || n > VF_XMIT_MAX || sizeof(**frame) + headroom + size > PAGE_SIZE)
+	if (!vf->dev)
+		return -ENETDOWN;
+	if (n > VF_XMIT_MAX || sizeof(**frame) + headroom + size > PAGE_SIZE)
 		return -EINVAL;
 	sent = xdp_ok_fwd_dev(vf->dev, size);
 	if (sent)

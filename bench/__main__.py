@@ -24,6 +24,7 @@ from vfuzz import api
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("engine", "instructions", "workers")
+PAIRS = 7  # of a run of the floor and one over the seeds: their ratios have a median and a spread
 
 
 @dataclass(frozen=True)
@@ -80,20 +81,19 @@ def engine_cost(
     return micro, {"executions": executions, "ops": b["ops"] - a["ops"]}, many.peak_mib
 
 
-def noop_cost(name: str, runs: int, corpus: Path) -> float:
-    """As engine_cost, for the empty target, which counts nothing itself."""
-    costs = []
-    for n in (max(runs // 10, 1000), runs):
-        code = (
-            "import sys, tempfile; from vfuzz import api; from vfuzz.engine import driver\n"
-            f"core = driver.prepare(api.target({name!r}), preloaded=False)\n"
-            "import atheris\n"
-            f"atheris.Setup(['floor', '-runs={n}', '-seed=1', '-max_len=1040', '-verbosity=0',"
-            f" tempfile.mkdtemp(), {str(corpus)!r}], core.noop, internal_libfuzzer=True)\n"
-            "atheris.Fuzz()"
-        )
-        costs.append(run(sys.executable, "-c", code).seconds)
-    return (costs[1] - costs[0]) / (runs - max(runs // 10, 1000)) * 1e6
+def noop_seconds(name: str, runs: int, corpus: Path) -> float:
+    """CPU seconds of so many executions of the empty target, from where libFuzzer takes over."""
+    code = (
+        "import sys, tempfile, time; from vfuzz import api; from vfuzz.engine import driver\n"
+        f"core = driver.prepare(api.target({name!r}), preloaded=False)\n"
+        "import atheris\n"
+        f"atheris.Setup(['floor', '-runs={runs}', '-seed=1', '-max_len=1040', '-verbosity=0',"
+        f" tempfile.mkdtemp(), {str(corpus)!r}], core.noop, internal_libfuzzer=True)\n"
+        "print(time.process_time(), flush=True)\n"
+        "atheris.Fuzz()"
+    )
+    cost = run(sys.executable, "-c", code)
+    return cost.seconds - float(cost.output)
 
 
 def encoded_seeds(target: api.Target) -> dict[str, bytes]:
@@ -108,20 +108,43 @@ def encoded_seeds(target: api.Target) -> dict[str, bytes]:
 
 
 def direct_cost(target: api.Target, seeds: list[bytes], rounds: int) -> tuple[float, float]:
-    """Microseconds an execution and ops an execution over the fixed corpus, without the engine;
-    the median of seven goes over all eras."""
-    samples = []
-    ops = executions = 0
-    for _ in range(7):
-        began = time.process_time()
-        count = 0
-        for era in range(len(target.eras)):
-            done, done_ops = target.core.bench(seeds, rounds, era)
-            count += done
-            executions += done
-            ops += done_ops
-        samples.append((time.process_time() - began) / count * 1e6)
-    return statistics.median(samples), ops / executions
+    """Microseconds an execution and ops an execution over the fixed corpus, without the engine, in
+    all eras."""
+    executions = ops = 0
+    began = time.process_time()
+    for era in range(len(target.eras)):
+        done, done_ops = target.core.bench(seeds, rounds, era)
+        executions += done
+        ops += done_ops
+    return (time.process_time() - began) / executions * 1e6, ops / executions
+
+
+def corpus_cost(
+    target: api.Target, seeds: list[bytes], corpus: Path, runs: int, rounds: int
+) -> dict[str, float]:
+    """What the engine costs without a target and what the target adds over its seeds, measured in
+    turns: a processor's speed changes within seconds, so a ratio is one of two neighbours."""
+    start = statistics.median(noop_seconds(target.name, 1000, corpus) for _ in range(3))
+    direct_cost(target, seeds, max(rounds // 10, 1))
+    floors, directs, ratios = [], [], []
+    ops = 0.0
+    for _ in range(PAIRS):
+        floor = (noop_seconds(target.name, runs, corpus) - start) / (runs - 1000) * 1e6
+        direct, ops = direct_cost(target, seeds, rounds)
+        floors.append(floor)
+        directs.append(direct)
+        ratios.append((floor + direct) / floor)
+    direct = statistics.median(directs)
+    return {
+        "floor_us": statistics.median(floors),
+        "corpus_ops_per_execution": ops,
+        "corpus_us": direct,
+        "corpus_executions_per_s": 1e6 / direct,
+        "corpus_ops_per_s": 1e6 / direct * ops,
+        "corpus_ratio_to_floor": statistics.median(ratios),
+        "corpus_ratio_lowest": min(ratios),
+        "corpus_ratio_highest": max(ratios),
+    }
 
 
 def instructions(target: api.Target, corpus: Path) -> tuple[float, float]:
@@ -187,16 +210,10 @@ def main(name: str, quick: bool, skip: tuple[str, ...], as_json: bool) -> None:
         runs = 100_000 if quick else 400_000
         if "engine" not in skip:
             console.print(f"engine: {runs} executions of nothing, then of {name} ...")
-            figures["floor_us"] = noop_cost(name, runs, corpus)
+            rounds = 40 if quick else 200
+            figures |= corpus_cost(target, list(seeds.values()), corpus, runs, rounds)
             live, counts, peak = engine_cost("fuzz_one", name, runs, corpus)
-            rounds = 20 if quick else 100
-            direct, mean_ops = direct_cost(target, list(seeds.values()), rounds)
             figures |= {
-                "corpus_ops_per_execution": mean_ops,
-                "corpus_us": direct,
-                "corpus_executions_per_s": 1e6 / direct,
-                "corpus_ops_per_s": 1e6 / direct * mean_ops,
-                "corpus_ratio_to_floor": (direct + figures["floor_us"]) / figures["floor_us"],
                 "live_us": live,
                 "live_executions_per_s": 1e6 / live,
                 "live_ops_per_execution": counts["ops"] / counts["executions"],

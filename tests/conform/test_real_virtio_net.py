@@ -116,6 +116,13 @@ def test_attaching_waits_for_contexts_and_with_queue_pairs_for_the_work():
     assert _project("xdp(prog=FRAGS)\n").payload["steps"][2] == ("xdp", 2, False)
 
 
+def test_what_stands_around_an_op_is_there_whole_or_not_at_all():
+    boot = "boot(features=MQ|VERSION_1, pairs=3)"
+    shown = _project("xdp()\nxdp(prog=NONE)\n" * 4, boot)
+    assert len(shown.program) == 4 * 14  # five would be more than a program has
+    assert shown.shown[-1] == "state"
+
+
 def test_verdicts_are_what_a_program_returns():
     text = "".join(f"verdict(action={name})\n" for name in real._ACTION_NAMES)
     steps = _project(text).payload["steps"]
@@ -125,7 +132,8 @@ def test_verdicts_are_what_a_program_returns():
 
 
 def test_frames_and_refused_commands_are_commands_of_the_module():
-    text = "xmit(count=2, size=90, headroom=20)\nsent(count=3)\nrelease(count=4)\nnack(commands=MQ)\n"
+    text = ("xmit(count=2, size=90, headroom=20)\nsent(count=3)\nrelease(count=4)\n"
+            "nack(commands=MQ)\n")  # fmt: skip
     assert _project(text).payload["steps"] == [
         ("do", real.XMIT, 2, 90, 20), ("do", real.SENT, 0, 3), ("do", real.RELEASE, 4),
         ("do", real.NACK, 1),

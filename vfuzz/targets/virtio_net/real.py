@@ -66,8 +66,10 @@ _ACTIONS = {"PASS": 2, "DROP": 1, "ABORTED": 0, "INVALID": 5, "TX": 3, "REDIRECT
 _GOOD_PACKET, _ETH, _VLAN, _IP = 1518, 14, 4, 20
 _PAGE, _KEY_MAX = 4096, 40
 HELD, SETTLE = "held", "settle"
-#: Violations of the model after which the real kernel's memory is not what it should be.
-SPOILS = ("S1", "S3", "S5", "S6", "S8", "S9", "S10", "S11", "S12", "S13", "S14", "S23", "S24")
+#: Violations of the model after which the real kernel's memory is not what it should be, or at
+#: which the kernel ends (S11) or warns (S16) by itself.
+SPOILS = ("S1", "S3", "S5", "S6", "S8", "S9", "S10", "S11", "S12", "S13", "S14", "S16", "S23",
+          "S24")  # fmt: skip
 #: Ops that wait for a scheduled context, so that the kernel polls it first.
 _WAITS = ("close", "resize", "freeze", "channels", "xdp")
 #: Ops of programs that need one attached.
@@ -173,8 +175,8 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
     its kernel is not preempted. A user who takes NAPI away waits for a scheduled context: polls
     stand before `close`, `resize`, `freeze`, `channels` and `xdp`. Refill work is never put off:
     `channels`, `restore` and with MQ `xdp` have `work` behind them, and the polls of contexts that
-    were switched on again. How: "" as it is, HELD not at all, SETTLE when the kernel has done all of it, or a
-    reason of SKIPPED.
+    were switched on again. How: "" as it is, HELD not at all, SETTLE when the kernel has done all
+    of it, or a reason of SKIPPED.
     """
     schema = program.target.schema
     machine = _machine(program.boot, era)
@@ -193,7 +195,11 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
 
     frozen = False
     there = not (machine.features & {"RSS", "HASH_REPORT"} and boot["rss_max_key_size"] > _KEY_MAX)
+    n = 0  # ops that are there whole, with what stands around them
     for op in program.data.ops:
+        if len(ops) > schema.max_ops:
+            break
+        n = len(ops)
         name, args, _ = _CALLS.named(op.kind, op.args)
         if "race" in args:
             op = replace(op, args=tuple({**args, "race": 0, "at": 0}.values()))
@@ -219,8 +225,9 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
         for each in poll[:-1]:
             put(each, HELD, "")
         put(poll[-1], SETTLE, "state")
-    data = ProgramData(tuple(boot[name] for name in names), tuple(ops[: schema.max_ops]))
-    n = len(data.ops)
+    if len(ops) <= schema.max_ops:
+        n = len(ops)
+    data = ProgramData(tuple(boot[name] for name in names), tuple(ops[:n]))
     return program.target.program(data), how[:n], shown[:n]
 
 

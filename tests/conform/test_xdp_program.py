@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The XDP program of the guest's agent, done by an interpreter of the few instructions it has."""
+
+from __future__ import annotations
+
+import importlib.util
+import struct
+from pathlib import Path
+
+import pytest
+
+import vfuzz
+
+PATH = Path(vfuzz.__file__).parent / "targets/virtio_net/agent.py"
+CONTEXT, STATE, PACKET, HEADROOM = 1 << 20, 2 << 20, 3 << 20, 256
+MASK = (1 << 64) - 1
+TX, REDIRECT, PASS, DROP = 3, 4, 2, 1
+
+
+@pytest.fixture(scope="module")
+def agent():
+    spec = importlib.util.spec_from_file_location("virtio_net_agent", PATH)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Machine:
+    """Memory of a packet with headroom, the map's value, and the helpers, which may refuse."""
+
+    def __init__(self, agent):
+        self.agent = agent
+        self.code = list(struct.iter_unpack("<BBhi", agent.program_of(7)))
+        self.state = bytearray(agent.HEAD.size + agent.VERDICTS * agent.VERDICT.size)
+        self.calls = []
+        self.refused = ()
+
+    def tell(self, *verdicts):
+        self.agent.HEAD.pack_into(self.state, 0, len(verdicts), 0, 0)
+        for i, verdict in enumerate(verdicts):
+            self.agent.VERDICT.pack_into(self.state, self.agent.Programs.place(i), *verdict)
+
+    def memory(self, at):
+        base = at >> 20 << 20
+        known = {CONTEXT: self.context, STATE: self.state, PACKET: self.packet}
+        return known[base], at - base
+
+    def load(self, at, n):
+        data, off = self.memory(at)
+        return int.from_bytes(data[off : off + n], "little")
+
+    def store(self, at, n, value):
+        data, off = self.memory(at)
+        data[off : off + n] = (value & (1 << 8 * n) - 1).to_bytes(n, "little")
+
+    def helper(self, number, value):
+        value -= value >> 63 << 64
+        self.calls.append((number, value))
+        if number in self.refused:
+            return -22 & MASK
+        agent = self.agent
+        if number == agent.REDIRECT:
+            return REDIRECT
+        place = {agent.ADJUST_HEAD: 0, agent.ADJUST_TAIL: 4, agent.ADJUST_META: 8}[number]
+        self.store(CONTEXT + place, 4, self.load(CONTEXT + place, 4) + value)
+        if number == agent.ADJUST_HEAD:
+            self.store(CONTEXT + 8, 4, self.load(CONTEXT + 8, 4) + value)
+        return 0
+
+    def run(self, size=60):
+        """The program sees a packet of zeroes: its verdict, and the packet from its metadata on."""
+        self.packet = bytearray(4096)
+        start = PACKET + HEADROOM
+        self.context = bytearray(struct.pack("<3I", start, start + size, start))
+        regs = [0] * 10
+        regs[1] = CONTEXT
+        at = 0
+        while True:
+            op, where, off, imm = self.code[at]
+            dst, src = where & 15, where >> 4
+            at += 1
+            if op == 0x95:
+                data, end, meta = struct.unpack("<3I", self.context)
+                return regs[0], bytes(self.packet[meta - PACKET : end - PACKET]), data - meta
+            elif op == 0x18:
+                assert (src, imm) == (2, 7), "the value of the map"
+                regs[dst] = STATE
+                at += 1
+            elif op == 0x85:
+                regs[0] = self.helper(imm, regs[1] if imm == self.agent.REDIRECT else regs[2])
+                regs[1:6] = [None] * 5  # nobody may rely on them
+            elif op in (0xB7, 0xBF):
+                regs[dst] = imm if op == 0xB7 else regs[src]
+            elif op in (0x07, 0x0F):
+                regs[dst] = (regs[dst] + (imm if op == 0x07 else regs[src])) & MASK
+            elif op in (0x27, 0x57):
+                regs[dst] = regs[dst] * imm & MASK if op == 0x27 else regs[dst] & imm
+            elif op == 0x87:
+                regs[dst] = -regs[dst] & MASK
+            elif op == 0x61:
+                regs[dst] = self.load(regs[src] + off, 4)
+            elif op in (0x63, 0x73):
+                self.store(regs[dst] + off, 4 if op == 0x63 else 1, regs[src])
+            else:
+                taken = {0x15: lambda: regs[dst] == imm, 0x55: lambda: regs[dst] != imm,
+                         0x2D: lambda: regs[dst] > regs[src],
+                         0x3D: lambda: regs[dst] >= regs[src]}[op]()  # fmt: skip
+                at += off if taken else 0
+
+
+def _verdict(returns, where=0, count=1, push=0, pull=0, grow=0, trim=0, meta=0, write=0):
+    return returns, where, count, push, pull, grow, trim, meta, write
+
+
+def _pattern(first, n):
+    return bytes((1 + 7 * i) & 255 for i in range(first, first + n))
+
+
+def test_without_verdicts_packets_pass(agent):
+    assert Machine(agent).run()[0] == PASS
+
+
+def test_verdicts_are_counted_down_and_the_last_one_stays(agent):
+    machine = Machine(agent)
+    machine.tell(_verdict(DROP, count=2), _verdict(TX), _verdict(REDIRECT, where=5))
+    assert [machine.run()[0] for _ in range(6)] == [DROP, DROP, TX, *[REDIRECT] * 3]
+    assert machine.calls == [(agent.REDIRECT, 5)] * 3
+
+
+def test_helpers_are_called_in_the_model_s_order(agent):
+    machine = Machine(agent)
+    machine.tell(_verdict(PASS, push=8, pull=4, grow=3, trim=10, meta=12))
+    machine.run()
+    assert machine.calls == [
+        (agent.ADJUST_HEAD, 4), (agent.ADJUST_META, -12), (agent.ADJUST_HEAD, -8),
+        (agent.ADJUST_TAIL, -10), (agent.ADJUST_TAIL, 3),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [4, 32, 252])
+def test_all_metadata_is_written(agent, size):
+    machine = Machine(agent)
+    machine.tell(_verdict(PASS, meta=size))
+    _, data, meta = machine.run()
+    assert meta == size
+    assert data == _pattern(0, size) + bytes(60)
+
+
+def test_metadata_that_is_refused_is_not_written(agent):
+    machine = Machine(agent)
+    machine.refused = (agent.ADJUST_META,)
+    machine.tell(_verdict(PASS, meta=6, write=1))
+    assert machine.run()[1] == _pattern(0, 4) + bytes(56)
+
+
+def test_each_byte_written_is_another_one(agent):
+    machine = Machine(agent)
+    machine.tell(_verdict(PASS, count=9, write=11))
+    assert [machine.run()[1][10:14] for _ in range(3)] == [_pattern(4 * i, 4) for i in range(3)]
+
+
+@pytest.mark.parametrize(("write", "inside"), [(57, True), (58, False), (4096, False)])
+def test_nothing_is_written_behind_the_packet(agent, write, inside):
+    machine = Machine(agent)
+    machine.tell(_verdict(PASS, write=write))
+    assert any(machine.run()[1]) == inside

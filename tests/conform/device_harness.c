@@ -44,7 +44,7 @@ void start(int num, int packed, int event, int mergeable, int conforming, int de
 	vf_init();
 	vf_crc_init();
 	vf_device_reset(&device);
-	device.size_max = 1518;
+	device.size_max = 1 << 20;
 	device.offloads = ~0ull;
 	device.driver_ok = device.pairs = device.pairs_used = 1;
 	device.mergeable = mergeable;

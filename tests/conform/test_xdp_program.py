@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import operator
 import struct
 from pathlib import Path
 
@@ -15,6 +16,8 @@ PATH = Path(vfuzz.__file__).parent / "targets/virtio_net/agent.py"
 CONTEXT, STATE, PACKET, HEADROOM = 1 << 20, 2 << 20, 3 << 20, 256
 MASK = (1 << 64) - 1
 TX, REDIRECT, PASS, DROP = 3, 4, 2, 1
+JUMPS = {0x15: (operator.eq, "imm"), 0x55: (operator.ne, "imm"), 0x2D: (operator.gt, "reg"),
+         0x3D: (operator.ge, "reg")}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +85,7 @@ class Machine:
             if op == 0x95:
                 data, end, meta = struct.unpack("<3I", self.context)
                 return regs[0], bytes(self.packet[meta - PACKET : end - PACKET]), data - meta
-            elif op == 0x18:
+            if op == 0x18:
                 assert (src, imm) == (2, 7), "the value of the map"
                 regs[dst] = STATE
                 at += 1
@@ -102,10 +105,8 @@ class Machine:
             elif op in (0x63, 0x73):
                 self.store(regs[dst] + off, 4 if op == 0x63 else 1, regs[src])
             else:
-                taken = {0x15: lambda: regs[dst] == imm, 0x55: lambda: regs[dst] != imm,
-                         0x2D: lambda: regs[dst] > regs[src],
-                         0x3D: lambda: regs[dst] >= regs[src]}[op]()  # fmt: skip
-                at += off if taken else 0
+                test, other = JUMPS[op]
+                at += off if test(regs[dst], imm if other == "imm" else regs[src]) else 0
 
 
 def _verdict(returns, where=0, count=1, push=0, pull=0, grow=0, trim=0, meta=0, write=0):

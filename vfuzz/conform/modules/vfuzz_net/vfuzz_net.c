@@ -644,6 +644,8 @@ static struct vf_device vf_nobody; /* who has a name for what is seen at the end
 
 static void vf_unplug(void)
 {
+	struct netdev_bpf none = { .command = XDP_SETUP_PROG };
+
 	if (!vf)
 		return;
 	vf->let = true;
@@ -656,6 +658,12 @@ static void vf_unplug(void)
 	if (vf->n_vqs)
 		__virtqueue_unbreak(vf->vqs[vf->cvq]);
 	vf_drain();
+	if (vf->dev) {
+		/* while it is registered: later the queues that XDP has are not taken from the stack */
+		rtnl_lock();
+		vf->dev->netdev_ops->ndo_bpf(vf->dev, &none);
+		rtnl_unlock();
+	}
 	unregister_virtio_device(&vf->vdev);
 	vf_release_frames(&vf_nobody, VF_AWAY_MAX);
 	vf = NULL;

@@ -140,7 +140,7 @@ def test_a_packet_takes_as_many_buffers_as_it_needs(library, packed):
     assert got == [(ids[0], 100), (ids[1], 100), (ids[2], 12)]
     assert driver.used() is None
     first = driver.bytes_of(ids[0], 100)
-    assert first[:HDR] == struct.pack("<BBHHHHH", 1, 4, 0, 1448, 34, 16, 3)
+    assert first[:HDR] == struct.pack("<BBHHHHH", 1, 4, 0, 1448, 54, 16, 3)
     body = bytearray(pattern(2, 0, 88))
     body[12:14] = b"\x08\x00"
     assert first[HDR:] == body

@@ -48,6 +48,7 @@ SKIPPED = {
 CANNOT: dict[str, str] = {
     "xdp": "the agent has no programs to attach",
     "nack": "the agent's device answers every command",
+    "inet": "the agent's device makes no packets of real protocols",
 }
 #: How a generated program begins mostly.
 BEGIN = ("open",)
@@ -126,7 +127,7 @@ def _machine(boot: Mapping[str, int], era: str) -> Machine:
         said.add("VERSION_1")
     if boot["mtu"] < 68:
         said.discard("MTU")
-    said.discard("PREMAPPED")
+    said -= {"PREMAPPED", "XDP_CSUM"}
     pairs = boot["pairs"] if said & {"MQ", "RSS"} else 1
     gso = {"GUEST_TSO4", "GUEST_TSO6", "GUEST_ECN", "GUEST_UFO"}
     if era != "linux-6.1":
@@ -151,7 +152,8 @@ def generated(boot: dict[str, int]) -> dict[str, int]:
 
 def _possible(boot: Mapping[str, int]) -> dict[str, int]:
     """Boot options without what these kernels have not."""
-    return {**boot, "swiotlb": 0, "features": boot["features"] & ~_FEATURE_AT["PREMAPPED"]}
+    none = _FEATURE_AT["PREMAPPED"] | _FEATURE_AT["XDP_CSUM"]
+    return {**boot, "swiotlb": 0, "features": boot["features"] & ~none}
 
 
 def _boot(boot: Mapping[str, int], machine: Machine) -> dict[str, int]:

@@ -23,6 +23,21 @@ def test_without_kernels_the_list_says_how(vfuzz):
     assert json.loads(vfuzz("kernel", "list", "--json").out) == []
 
 
+def test_what_was_not_built_to_its_end_is_listed_and_removed(vfuzz):
+    (kernels.cache_dir() / "half/build").mkdir(parents=True)
+    assert "half " in vfuzz("kernel", "list").err
+    assert vfuzz("kernel", "remove", "half").out == "removed half\n"
+    assert vfuzz("kernel", "list").err == ""
+
+
+def test_missing_tools_are_told_before_anything_is_fetched(vfuzz, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", "")
+    done = vfuzz("kernel", "build", "6.12")
+    assert done.code == 3
+    assert "apt-get install bc binutils bison flex gcc make" in done.err
+    assert not kernels.cache_dir().exists()
+
+
 @pytest.mark.parametrize("arguments", [(), ("6.12", "--source", ".")])
 def test_a_build_is_of_a_series_or_of_a_tree(vfuzz, arguments: tuple[str, ...]):
     done = vfuzz("kernel", "build", *arguments)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
 import msgspec
@@ -65,6 +66,8 @@ def test_a_tree_has_a_version(tree: Path):
 def test_wrong_trees_are_named(tree: Path, tmp_path: Path):
     with pytest.raises(UsageError, match="no Linux source tree: it has no Makefile"):
         kernels.version_of(tmp_path)
+    with pytest.raises(UsageError, match="there is no directory"):
+        kernels.version_of(tmp_path / "nowhere")
     (tree / "drivers/vhost/vdpa.c").unlink()
     with pytest.raises(UsageError, match=r"not a whole source tree: drivers/vhost/vdpa\.c"):
         kernels.version_of(tree)
@@ -124,9 +127,60 @@ def test_none_built_says_how():
 
 def test_a_removed_kernel_is_gone():
     kernel = _made("mine", "6.12.1")
-    assert kernels.remove("mine").name == "mine"
+    assert kernels.remove("mine") == "mine"
     assert not kernel.dir.exists()
     assert kernels.installed() == []
+
+
+def test_a_kernel_is_found_by_its_folder_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    kernel = _made("mine", "6.12.1")
+    for path in (kernel.dir, kernel.dir / "build", kernel.image):
+        found = kernels.find(str(path))
+        assert (found.name, found.dir) == ("mine", kernel.dir)  # with its modules, not as foreign
+    monkeypatch.chdir(kernel.dir)
+    assert kernels.find(".").name == kernels.find("./build/linux").name == "mine"
+
+
+def test_other_paths_say_what_they_are(tree: Path, tmp_path: Path):
+    with pytest.raises(UsageError, match=r"there is no file .*nowhere"):
+        kernels.find(str(tmp_path / "nowhere"))
+    with pytest.raises(UsageError, match="is a directory: name a kernel"):
+        kernels.find(str(tmp_path))
+    (tree / "Kbuild").touch()
+    with pytest.raises(UsageError, match=r"`vfuzz kernel build --source .*linux` makes"):
+        kernels.find(str(tree))
+    (tmp_path / "text").write_text("no program")
+    with pytest.raises(UsageError, match="no User-Mode Linux kernel"):
+        kernels.find(str(tmp_path / "text"))
+
+
+def test_a_build_that_did_not_end_is_told_and_can_be_removed():
+    home = kernels.cache_dir() / "half"
+    (home / "build").mkdir(parents=True)
+    assert kernels.unfinished() == ["half"]
+    assert kernels.installed() == []
+    with pytest.raises(UsageError, match="kernel half did not end well"):
+        kernels.find("half")
+    assert kernels.remove("half") == "half"
+    assert not home.exists()
+    _made("whole", "6.12.1")
+    assert kernels.unfinished() == []
+
+
+def test_two_builds_of_a_kernel_do_not_meet(tree: Path):
+    what = kernels.plan(tree, name="mine")
+    home = kernels.cache_dir() / "mine"
+    home.mkdir(parents=True)
+    with (home / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(kernels.BuildFailed, match="being built by another process"):
+            kernels.build(what, lambda text: None)
+
+
+def test_a_tree_that_was_built_in_place_is_refused(tree: Path):
+    (tree / ".config").touch()
+    with pytest.raises(kernels.BuildFailed, match="make mrproper"):
+        kernels.build(kernels.plan(tree, name="mine"), lambda text: None)
 
 
 def test_missing_tools_name_their_packages(monkeypatch: pytest.MonkeyPatch):
@@ -148,3 +202,14 @@ def test_another_image_must_say_its_version(tmp_path: Path):
     image.write_text("#!/bin/sh\necho hello\n")
     with pytest.raises(UsageError, match="no User-Mode Linux kernel"):
         kernels.find(str(image))
+
+
+def test_another_image_is_found_again_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "linux").write_text("#!/bin/sh\necho 6.12.9\n")
+    (tmp_path / "linux").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    name = kernels.find("./linux").name
+    monkeypatch.chdir("/")
+    assert kernels.find(name).version == "6.12.9"

@@ -25,17 +25,20 @@ INTERVAL_S = 5.0
 
 @click.command("conform")
 @click.argument("name", metavar="TARGET")
-@click.argument("paths", metavar="FILE|DIR...", nargs=-1, type=PATH)
+@click.argument("paths", metavar="[FILE|DIR...]", nargs=-1, type=PATH)
 @click.option(
     "--kernel", "kernel_name", required=True, metavar="K",
-    help="One of `vfuzz kernel list`, of which the beginning will do, or an image.",
+    help="One of `vfuzz kernel list`, of which the beginning will do, or the path of an image.",
 )  # fmt: skip
 @click.option("--generate", type=COUNT, default=0, metavar="N", help="Random programs too.")
 @click.option("--seed", type=COUNT, help="Of the random programs. Default: random, and printed.")
 @click.option(
     "--era", metavar="ERA", help="What to compare with. Default: the era of the kernel's version."
 )
-@click.option("--quirk", "quirks", multiple=True, metavar="ID", help="Bug to switch on.")
+@click.option(
+    "--quirk", "quirks", multiple=True, metavar="ID",
+    help="Historical bug that the kernel has too: switched on in the model; can be repeated.",
+)  # fmt: skip
 @click.option(
     "-j", "--jobs", type=click.IntRange(1), metavar="N", default=cores,
     help="Guests at a time. Default: all cores.",
@@ -69,6 +72,7 @@ def command(
     \b
     vfuzz conform vdpa corpus/vdpa --kernel 6.12
     vfuzz conform vdpa --kernel 6.1 --generate 20k --seed 7
+    vfuzz conform vdpa corpus/vdpa --kernel my-patch --quirk A28
     """
     target = api.target(name)
     kernel = kernels.find(kernel_name)

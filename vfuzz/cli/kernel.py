@@ -74,8 +74,8 @@ def build(
 ) -> int:
     """Build a kernel from Debian's source of SERIES (6.1, 6.12), or from a tree of your own.
 
-    It is kept in ~/.cache/vfuzz (VFUZZ_CACHE is another place). Building the same again compiles
-    only what was edited. Prints its name, which `vfuzz conform --kernel` takes.
+    It is kept in ~/.cache/vfuzz; VFUZZ_CACHE names another place than ~/.cache. Building the same
+    again compiles only what was edited. Prints its name, which `vfuzz conform --kernel` takes.
 
     \b
     vfuzz kernel build 6.12 --kasan
@@ -84,6 +84,7 @@ def build(
     if (series is None) == (source is None):
         raise UsageError(f"name a series ({', '.join(kernels.DEBIAN)}) or --source DIR")
     progress = _Progress()
+    kernels.need_tools()  # before half an hour of fetching and unpacking
     try:
         tree = source if source is not None else kernels.debian_source(str(series), progress)
         asked = {"kasan": kasan, "ubsan": ubsan, "kmemleak": kmemleak, "lockdep": lockdep}
@@ -100,11 +101,13 @@ def build(
 @command.command("list")
 @JSON
 def list_(as_json: bool) -> int:
-    """List the kernels that were built."""
+    """List the kernels that were built, and builds that did not end well."""
     found = kernels.installed()
     if as_json:
         print_json([{**_plain(kernel), "image": str(kernel.image)} for kernel in found])
         return EXIT_CLEAN
+    for name in kernels.unfinished():
+        click.echo(f"{name:32} was not built to its end: build it again, or remove it", err=True)
     if not found:
         click.echo("no kernels; build one: vfuzz kernel build 6.12")
     for kernel in found:
@@ -122,6 +125,6 @@ def _plain(kernel: kernels.Kernel) -> dict[str, object]:
 @command.command("remove")
 @click.argument("name")
 def remove(name: str) -> int:
-    """Remove a kernel and its build folder."""
-    click.echo(f"removed {kernels.remove(name).name}")
+    """Remove a kernel and its build folder. NAME is one of `vfuzz kernel list`."""
+    click.echo(f"removed {kernels.remove(name)}")
     return EXIT_CLEAN

@@ -8,8 +8,8 @@ has with fragments of config/ on top. A fragment is a wish: what olddefconfig ma
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
-import os
 import re
 import shutil
 import subprocess
@@ -19,13 +19,14 @@ from pathlib import Path
 
 import msgspec
 
+from vfuzz import cache
 from vfuzz.engine.store import write_atomic
 from vfuzz.errors import Error, UsageError, did_you_mean
 
 __all__ = [
     "DEBIAN", "OPTIONS", "BuildFailed", "Kernel", "Plan", "build", "cache_dir", "config_dir",
-    "debian_source", "era_of", "find", "installed", "missing_symbols", "parse_fragment", "plan",
-    "remove", "version_of",
+    "debian_source", "era_of", "find", "installed", "missing_symbols", "need_tools",
+    "parse_fragment", "plan", "remove", "unfinished", "version_of",
 ]  # fmt: skip
 
 #: Series whose source Debian packages, and that the models follow.
@@ -37,10 +38,12 @@ BASE = ("base", "vdpa", "virtio-net-rx")
 #: Tools by command, and the package of each.
 TOOLS = {"make": "make", "gcc": "gcc", "bc": "bc", "flex": "flex", "bison": "bison",
          "ld": "binutils", "tar": "tar", "xz": "xz-utils"}  # fmt: skip
+VERSION_MAX_S = 10.0
 #: User-Mode Linux takes the generic NET_IP_ALIGN of 2. On x86-64 it is 0, and virtio_net goes other
 #: ways by it: the guest's has to be the one that is in use.
 AS_ON_X86 = tuple(f"CFLAGS_{name}.o=-DNET_IP_ALIGN=0" for name in ("virtio_net", "skbuff"))
-FREE_MIN = 3 << 30  # bytes for a tree and a build
+TREE_MIN = 2 << 30  # bytes of disk for an unpacked tree with its archive
+BUILD_MIN = 1 << 29  # and for a build folder
 
 Progress = Callable[[str], None]
 
@@ -99,8 +102,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 def cache_dir() -> Path:
     """Where kernels and unpacked sources are kept."""
-    base = os.environ.get("VFUZZ_CACHE") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "vfuzz" / "kernels"
+    return cache.cache_dir("kernels")
 
 
 def config_dir() -> Path:
@@ -170,6 +172,8 @@ def _wanted(options: Iterable[str], more: Iterable[str]) -> dict[str, str]:
 def version_of(tree: Path) -> str:
     """The version of a source tree. Raises UsageError when it is none, or has no UML."""
     makefile = tree / "Makefile"
+    if not tree.is_dir():
+        raise UsageError(f"there is no directory {tree}: name a Linux source tree")
     if not makefile.is_file():
         raise UsageError(f"{tree} is no Linux source tree: it has no Makefile")
     head = makefile.read_text(errors="replace")[:2000]
@@ -200,7 +204,7 @@ def debian_source(series: str, progress: Progress) -> Path:
     tarball = Path("/usr/src") / f"{package}.tar.xz"
     parent = tree.parent
     parent.mkdir(parents=True, exist_ok=True)
-    need_space(parent)
+    need_space(parent, TREE_MIN)
     if not tarball.is_file():
         tarball = _download(package, parent, progress)
     progress(f"unpacking {tarball}")
@@ -233,14 +237,14 @@ def need_tools(names: Iterable[str] = tuple(TOOLS)) -> None:
         raise BuildFailed(f"missing tools: apt-get install {' '.join(sorted(set(missing)))}")
 
 
-def need_space(where: Path, least: int = FREE_MIN) -> None:
+def need_space(where: Path, least: int) -> None:
     """Raises BuildFailed when the disk is too full for a build."""
     while not where.exists():
         where = where.parent
     free = shutil.disk_usage(where).free
     if free < least:
         raise BuildFailed(
-            f"{where} has {free >> 20:,} MiB left, a build takes {least >> 20:,}: make room, or "
+            f"{where} has {free >> 20:,} MiB left, and {least >> 20:,} are needed: make room, or "
             f"set VFUZZ_CACHE to a folder on another disk"
         )
 
@@ -274,9 +278,18 @@ def build(what: Plan, progress: Progress, *, jobs: int = 1, nice: int = 0) -> Ke
     """Build, or build again what was edited. Raises BuildFailed with the compiler's words."""
     need_tools()
     where = cache_dir() / what.name
+    need_space(where, BUILD_MIN)
+    (where / "build").mkdir(parents=True, exist_ok=True)
+    with (where / "lock").open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BuildFailed(f"kernel {what.name} is being built by another process") from None
+        return _build(what, where, progress, jobs, nice)
+
+
+def _build(what: Plan, where: Path, progress: Progress, jobs: int, nice: int) -> Kernel:
     out = where / "build"
-    out.mkdir(parents=True, exist_ok=True)
-    need_space(where, FREE_MIN >> 1)
     before = _read(where / "kernel.json")
     make = ["nice", "-n", str(nice), "make", "-C", str(what.source), "ARCH=um", f"O={out}",
             *AS_ON_X86]  # fmt: skip
@@ -373,11 +386,10 @@ def installed() -> list[Kernel]:
 
 
 def find(name: str) -> Kernel:
-    """A kernel by name, by the beginning of one, or by its image's path. Raises UsageError."""
-    path = Path(name)
-    if "/" in name and path.is_file():
-        return _foreign(path)
+    """A kernel by name, by the beginning of one, by its folder or its image. Raises UsageError."""
     there = installed()
+    if "/" in name or name in (".", ".."):
+        return _at(Path(name).expanduser(), there)
     exact = [kernel for kernel in there if kernel.name == name]
     begin = [kernel for kernel in there if kernel.name.startswith(f"{name}.")
              or kernel.name.startswith(f"{name}-")]  # fmt: skip
@@ -386,19 +398,48 @@ def find(name: str) -> Kernel:
         return found[0]
     if found:
         names = ", ".join(kernel.name for kernel in found)
-        raise UsageError(f"--kernel {name} could be {names}: write more of it")
+        raise UsageError(f"kernel {name} could be {names}: write more of it")
+    if name in unfinished():
+        raise UsageError(f"the build of kernel {name} did not end well: say the same "
+                         f"`vfuzz kernel build` again, it goes on from there")  # fmt: skip
     if not there:
-        raise UsageError(f"no kernel {name!r}, and none was built: `vfuzz kernel build {name}`")
-    raise UsageError(f"no kernel {name!r}: {did_you_mean(name, [k.name for k in there])}")
+        series = name if name in DEBIAN else DEBIAN[-1]
+        raise UsageError(f"no kernel {name!r}, and none was built: `vfuzz kernel build {series}`")
+    raise UsageError(f"no kernel {name!r}: {did_you_mean(name, [k.name for k in there])}; "
+                     f"`vfuzz kernel build --help` says how to make another")  # fmt: skip
+
+
+def _at(path: Path, there: list[Kernel]) -> Kernel:
+    """What a path means: a kernel of the cache, by anything in its folder, or a foreign image."""
+    real = path.resolve()
+    for kernel in there:
+        home = kernel.dir.resolve()
+        if real in (home, home / "build", kernel.image.resolve()):
+            return kernel
+    if path.is_file():
+        return _foreign(path)
+    if (path / "Kbuild").is_file() and (path / "Makefile").is_file():
+        raise UsageError(f"{path} is a source tree: `vfuzz kernel build --source {path}` makes a "
+                         f"kernel of it, and prints its name")  # fmt: skip
+    if path.is_dir():
+        raise UsageError(f"{path} is a directory: name a kernel of `vfuzz kernel list`, or an "
+                         f"image, a file")  # fmt: skip
+    raise UsageError(f"there is no file {path}: name a kernel of `vfuzz kernel list`, or an image")
 
 
 def _foreign(path: Path) -> Kernel:
     """An image that somebody else built."""
-    got = subprocess.run([str(path), "--version"], capture_output=True, text=True, check=False)
-    version = got.stdout.strip()
-    if got.returncode or not re.match(r"\d+\.\d+", version):
+    command = [str(path.resolve()), "--version"]
+    try:
+        got = subprocess.run(command, capture_output=True, text=True, errors="replace",
+                             check=False, timeout=VERSION_MAX_S)  # fmt: skip
+        version = "" if got.returncode else got.stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):  # not a program, or one that knows no --version
+        version = ""
+    if not re.match(r"\d+\.\d+", version):
         raise UsageError(f"{path} is no User-Mode Linux kernel: `{path} --version` names none")
-    return _ForeignKernel(name=str(path), version=version, source="", options=(), config_hash="")
+    return _ForeignKernel(name=str(path.resolve()), version=version, source="", options=(),
+                          config_hash="")  # fmt: skip
 
 
 class _ForeignKernel(Kernel):
@@ -407,10 +448,21 @@ class _ForeignKernel(Kernel):
         return Path(self.name).resolve()
 
 
-def remove(name: str) -> Kernel:
-    """Remove a kernel with its build folder. Raises UsageError."""
+def unfinished() -> list[str]:
+    """Folders of the cache whose kernel was never built to its end, by name."""
+    whole = {kernel.name for kernel in installed()}
+    homes = sorted(path for path in cache_dir().glob("*/build") if path.is_dir())
+    return [path.parent.name for path in homes if path.parent.name not in whole]
+
+
+def remove(name: str) -> str:
+    """Remove a kernel with its build folder, or what is left of one; its name. Raises
+    UsageError."""
+    if name in unfinished():
+        shutil.rmtree(cache_dir() / name)
+        return name
     kernel = find(name)
     if isinstance(kernel, _ForeignKernel):
         raise UsageError(f"{name} is not in the cache: remove it yourself")
     shutil.rmtree(kernel.dir)
-    return kernel
+    return kernel.name

@@ -23,6 +23,8 @@ WIDE = 6  # observables
 
 def progress(totals: Totals) -> str:
     """One line."""
+    if totals.boots == 0:
+        return f"{totals.prepared:,} programs prepared"
     rate = totals.programs / totals.seconds if totals.seconds else 0.0
     return (
         f"{totals.programs:,} programs ({rate:,.0f}/s), {totals.ops:,} ops compared, "

@@ -56,6 +56,7 @@ class Found:
 class Totals:
     """What a session has done.
 
+    prepared    programs that went through the model; each does before the first guest boots
     impossible  programs that cannot be done, by reason; skipped: ops, by kind and reason
     kinds       ops compared, by kind
     violations  programs that end with one in the model, at an op that the kernel did, by signature
@@ -63,6 +64,7 @@ class Totals:
     left        those of them after which the kernel had charged pages or pins that nobody has
     """
 
+    prepared: int = 0
     programs: int = 0
     agreed: int = 0
     ops: int = 0
@@ -211,6 +213,8 @@ class Session:
         started = time.monotonic()
         groups: dict[tuple[str, ...], list[_Projected]] = {}
         for program in programs:
+            self.totals.prepared += 1
+            self._tick(self.totals)
             try:
                 projection = self._project(program)
             except Impossible as why:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The counting variant of a target's extension: made when it is first needed, kept in a cache.
 
-It is compiled from the sources as they are, without a word to what is installed, and lies in
-`$XDG_CACHE_HOME/vfuzz/coverage`, ~/.cache by default, under a name made of all that went into it.
+It is compiled from the sources as they are, without a word to what is installed, and lies in the
+folder `coverage` of vfuzz' cache, under a name made of all that went into it.
 What makes it (Cython, the choice of a compiler) belongs to the source tree of vfuzz.
 """
 
@@ -24,11 +24,12 @@ from pathlib import Path
 from types import ModuleType
 
 from vfuzz import api
+from vfuzz.cache import cache_dir
 from vfuzz.coverage import instrument
 from vfuzz.errors import Error
 from vfuzz.program import codegen
 
-__all__ = ["Variant", "load", "sources_of"]
+__all__ = ["Variant", "load", "sources_of", "variants_dir"]
 
 KEPT_MAX = 12  # variants in the cache; the oldest go
 
@@ -90,7 +91,7 @@ def load(target: api.Target, told: Callable[[str], None] = lambda line: None) ->
     toolchain = _toolchain(target)
     compiler, flags = _compiler(target, toolchain)
     key = _key(target, [compiler.version, *flags, json.dumps(toolchain.CYTHON_DIRECTIVES)])
-    path = _cache() / f"{target.package.__name__}-{key}.so"
+    path = variants_dir() / f"{target.package.__name__}-{key}.so"
     if path not in _loaded:
         if not path.is_file():
             _make(target, path, toolchain, [*compiler.command, *flags], told)
@@ -152,9 +153,9 @@ def _compiler(target: api.Target, toolchain: ModuleType) -> tuple[ModuleType, li
     return compiler, flags
 
 
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    path = Path(base) / "vfuzz" / "coverage"
+def variants_dir() -> Path:
+    """Where the variants are; it is there afterwards. Raises OSError."""
+    path = cache_dir("coverage")
     path.mkdir(parents=True, exist_ok=True)
     return path
 

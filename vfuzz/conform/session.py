@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from vfuzz.api import Program, Target
-from vfuzz.conform.compare import Divergence, Verdict, compare, died
+from vfuzz.conform.compare import Divergence, Verdict, compare, died, splat_of
 from vfuzz.conform.guest import Guest, GuestDied, GuestFailed, GuestSpent
 from vfuzz.conform.kernel import Kernel
 from vfuzz.conform.projection import Impossible, Projection
@@ -182,7 +182,7 @@ class Session:
         labels = [self.real.label(call) for call in self.real.calls_of(ran)]
         first, seen, last = self.real.read(projection, answer)
         verdict = compare(ran, projection.result, first, seen, last, tuple(log),
-                          projection.skipped, labels)  # fmt: skip
+                          projection.skipped, labels, self.real.SPOILS)  # fmt: skip
         return replace(verdict, program=program)
 
     def one(self, program: Program) -> Verdict:
@@ -199,6 +199,8 @@ class Session:
         except GuestDied as dead:
             self._spare.pop(projection.key).close()
             return died(program, dead.why, dead.log)
+        if splat_of(answers[0][3]) is not None and projection.key in self._spare:
+            self._spare.pop(projection.key).close()
         return self._verdict(program, projection, answers[0])
 
     def _boot(self, key: tuple[str, ...]) -> Guest:
@@ -266,6 +268,9 @@ class Session:
                     done = number + 1
                     self.totals.seconds = time.monotonic() - started
                     self._tick(self.totals)
+                if splat_of(answer[3]) is not None:
+                    # its memory is not what it was, and KASAN and WARN_ONCE speak but once
+                    raise GuestSpent(done)
 
             guest = self._boot(key)
             try:

@@ -185,6 +185,20 @@ def test_what_does_not_happen_alone_says_so(with_guests):
     assert "does not happen when" in report.text(made.totals, KERNEL, "linux-6.12", (), None)
 
 
+def test_what_does_not_happen_each_time_says_so(with_guests):
+    asked = []
+
+    def now_and_then(program: dict[str, Any]) -> list[tuple[Any, ...]]:
+        asked.append(program)
+        return broken(program) if len(asked) < 3 else fine(program)
+
+    made = with_guests(now_and_then)
+    (found,) = made.run([TARGET.parse(TEXT)]).unexplained
+    made.minimise(found)  # it holds once more, and then no longer
+    assert not found.alone
+    assert found.verdict.program == TARGET.parse(TEXT)
+
+
 def test_a_guest_that_is_spent_is_followed_by_another(with_guests, monkeypatch):
     made = with_guests(fine)
     boots = []

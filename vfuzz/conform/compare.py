@@ -109,9 +109,9 @@ def splat_of(log: Sequence[str]) -> str | None:
 
 def _differ(op: int, name: str, text: str, what: str, model: int, kernel: int) -> Divergence:
     a, b = _word(what, model), _word(what, kernel)
-    if a == b == "other":
+    if a == b:
         a, b = ("more", "less") if model > kernel else ("less", "more")
-        if what not in COUNTS:
+        if what not in COUNTS and what != "ret":
             a, b = "one", "another"
     return Divergence(
         f"{name}.{what}: model {a}, kernel {b}", op, text, what, said(what, model),
@@ -189,10 +189,18 @@ def compare(
     return Verdict(program, tuple(rows), compared, observables, cut, divergence, site)
 
 
-def died(program: Program, why: str, log: str) -> Verdict:
-    """The verdict on a program that ended or hung the guest."""
+def died(
+    program: Program, why: str, log: str, result: Result | None = None,
+    spoils: Container[str] = (),
+) -> Verdict:  # fmt: skip
+    """The verdict on a program that ended or hung the guest. It is none where the kernel's log and
+    the model's result both say that memory was spoilt (a check of `spoils`)."""
     lines = tuple(log.splitlines())
-    splat = splat_of(lines) or why
+    splat = splat_of(lines)
+    violation = result.violation if result is not None else None
+    if splat is not None and violation is not None and violation.check in spoils:
+        return Verdict(program, (), 0, 0, violation.op, None, None, violation.signature, True)
+    splat = splat or why
     divergence = Divergence(f"guest: {splat}", len(program), "the guest", "guest", "goes on", why,
                             lines[-60:])  # fmt: skip
     return Verdict(program, (), 0, 0, None, divergence)

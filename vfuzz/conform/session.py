@@ -42,7 +42,7 @@ _Projected = tuple[Program, Projection]
 class Found:
     """A signature: how often, the shortest program that shows it, why it is right if it is.
 
-    alone  whether that program also shows it as the first one of a guest
+    alone  whether that program also shows it by itself, each time
     """
 
     signature: str
@@ -198,7 +198,7 @@ class Session:
             self._spare.pop(projection.key).close()
         except GuestDied as dead:
             self._spare.pop(projection.key).close()
-            return died(program, dead.why, dead.log)
+            return died(program, dead.why, dead.log, projection.result, self.real.SPOILS)
         if splat_of(answers[0][3]) is not None and projection.key in self._spare:
             self._spare.pop(projection.key).close()
         return self._verdict(program, projection, answers[0])
@@ -211,8 +211,8 @@ class Session:
     # ---- many ----
 
     def run(self, programs: Iterable[Program]) -> Totals:
-        """Compare them all."""
-        started = time.monotonic()
+        """Compare them all. The totals are those of all runs."""
+        started = time.monotonic() - self.totals.seconds
         groups: dict[tuple[str, ...], list[_Projected]] = {}
         for program in programs:
             self.totals.prepared += 1
@@ -283,7 +283,11 @@ class Session:
                 if at < len(part):
                     with self._lock:
                         self.totals.deaths += 1
-                        self._count(died(part[at][0], dead.why, dead.log), part[at][1])
+                        program, projection = part[at]
+                        self._count(
+                            died(program, dead.why, dead.log, projection.result, self.real.SPOILS),
+                            projection,
+                        )
                     if done == 0 and at == 0:
                         barren += 1
                         if barren >= BARREN_MAX:
@@ -345,6 +349,7 @@ class Session:
 
         def holds(data: ProgramData) -> bool:
             nonlocal best
+            self._tick(self.totals)
             try:
                 verdict = self.one(self.target.program(data))
             except Impossible:
@@ -358,10 +363,14 @@ class Session:
         if not holds(best.program.data):
             found.alone = False
             return
-        data, _ = minimise(
-            self.target.schema, found.verdict.program.data, holds,
-            deadline_s=seconds, max_tries=TRIES_MAX,
-        )  # fmt: skip
+        try:
+            data, _ = minimise(
+                self.target.schema, found.verdict.program.data, holds,
+                deadline_s=seconds, max_tries=TRIES_MAX,
+            )  # fmt: skip
+        except ValueError:  # the same program said something else the next time
+            found.alone = False
+            return
         if best.program.data == data:
             found.verdict = best
 

@@ -30,10 +30,11 @@ from vfuzz.errors import Error
 
 __all__ = ["Follower", "Replay"]
 
-BATCH_MAX = 200  # inputs between two looks at what is new
+BATCH_MAX = 1000  # inputs between two looks at what is new: each takes some boots
+TELL_S = 1.0
 POLL_S = 0.5
 MINIMISE_S = 20.0
-LOG = "kernel.log"  # in the work directory: one line after each batch
+LOG = "kernel.log"  # in the work directory: one line, what was done so far
 END_S = 30.0  # for it to end: a guest that hangs is waited for
 AGAIN_S = 2.0  # between its death and its next start
 DEATHS_MAX = 5  # in a row within FAST_S of a start, after which the campaign ends
@@ -60,12 +61,20 @@ class Follower:
         self.parent = parent
         self.stopping = False
         self.session = Session(what, kernel, kernel.era, quirks, tick=self._tick)
+        self._tell_at_s = 0.0
         self._seen: set[str] = set()
         self._stored: set[str] = set()
 
     def _tick(self, totals: Totals) -> None:
         if self.stopping or (self.parent is not None and os.getppid() != self.parent):
             raise _Stop
+        now = time.monotonic()
+        if totals.prepared and now >= self._tell_at_s:
+            self._tell_at_s = now + TELL_S
+            self._tell()
+
+    def _tell(self) -> None:
+        write_atomic(self.workdir / LOG, (report.progress(self.session.totals) + "\n").encode())
 
     def new(self) -> list[Program]:
         """Inputs that were not replayed yet, no more than a batch."""
@@ -86,7 +95,7 @@ class Follower:
                 if found.signature not in self._stored:
                     self._stored.add(found.signature)
                     self._store(found)
-            write_atomic(self.workdir / LOG, (report.progress(totals) + "\n").encode())
+            self._tell()
         return len(programs)
 
     def _store(self, found: Found) -> None:

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import itertools
+import signal
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -228,3 +231,23 @@ def test_a_guest_whose_log_says_that_it_is_broken_is_followed_by_another(with_gu
     for _ in range(2):  # and one that is kept for single programs is not kept then
         assert made.one(TARGET.parse(TEXT)).divergence.signature == found.signature
     assert len(guests) == 5
+
+
+def test_ctrl_c_ends_the_guests_and_keeps_the_counts(with_guests, monkeypatch):
+    made = with_guests(fine)
+    closed = []
+
+    def play(program: dict[str, Any]) -> list[tuple[Any, ...]]:
+        if made.totals.programs == 2:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            time.sleep(0.3)  # by now it has arrived
+        return fine(program)
+
+    class Closed(Played):
+        def close(self) -> None:
+            closed.append(self)
+
+    monkeypatch.setattr(made, "_boot", lambda key: Closed(play))
+    with pytest.raises(KeyboardInterrupt):
+        made.run([TARGET.parse(TEXT)] * 9)
+    assert (made.totals.programs, made.totals.agreed, len(closed)) == (2, 2, 1)

@@ -35,7 +35,13 @@ MACHINE_SHARE = 150
 TRIES_MAX = 400
 BARREN_MAX = 10  # guests in a row that die with their first program
 
+END_S = 5.0  # for the other threads, when one ends the session
+
 _Projected = tuple[Program, Projection]
+
+
+class _Ending(BaseException):
+    """Another thread has ended the session."""
 
 
 @dataclass
@@ -169,6 +175,7 @@ class Session:
         self.totals = Totals()
         self._tick = tick
         self._lock = threading.Lock()
+        self._ending = False  # a thread failed, or somebody has had enough: all are to end
         self._spare: dict[tuple[str, ...], Guest] = {}
 
     # ---- one program ----
@@ -232,7 +239,7 @@ class Session:
         work.sort(key=lambda part: -len(part[1]))
         failed: list[BaseException] = []
 
-        def worker() -> None:
+        def worker(ended: threading.Event) -> None:
             try:
                 while not failed:
                     with self._lock:
@@ -242,12 +249,24 @@ class Session:
                     self._part(key, part, started)
             except BaseException as error:
                 failed.append(error)
+                self._ending = True
+            finally:
+                ended.set()
 
-        threads = [threading.Thread(target=worker, daemon=True) for _ in range(self.jobs)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        # not Thread.join(): interrupted once, it takes the thread for one that has ended
+        ends = [threading.Event() for _ in range(self.jobs)]
+        threads = [threading.Thread(target=worker, args=(e,), daemon=True) for e in ends]
+        try:
+            for thread in threads:
+                thread.start()
+            for ended in ends:
+                ended.wait()
+        except BaseException as error:  # Ctrl-C
+            failed.append(error)
+            self._ending = True
+            for ended in ends:
+                ended.wait(END_S)
+            raise
         if failed:
             raise failed[0]
         self.totals.seconds = time.monotonic() - started
@@ -261,6 +280,8 @@ class Session:
 
             def take(number: int, answer: Any, part: list[_Projected] = part) -> None:
                 nonlocal done
+                if self._ending:
+                    raise _Ending
                 program, projection = part[number]
                 with self._lock:  # the model has one world
                     verdict = self._verdict(program, projection, answer)

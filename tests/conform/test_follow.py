@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +175,33 @@ def test_a_stop_while_it_minimises_keeps_what_was_found(
     (home,) = (tmp_path / "findings").iterdir()
     finding = msgspec.json.decode((home / "finding.json").read_bytes())
     assert (finding["state"], finding["kernel"]) == ("kept", "played")
+
+
+def test_a_divergence_that_the_kernel_no_longer_shows_is_gone(
+    follower: Follower, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "corpus/a").write_bytes(TARGET.parse(TEXT).encode())
+    follower.batch()
+    (home,) = (tmp_path / "findings").iterdir()
+
+    def status() -> str:
+        return msgspec.json.decode((home / "finding.json").read_bytes())["status"]
+
+    def again(play: Callable[[Any], Played]) -> Follower:
+        made = Follower(TARGET, tmp_path, KERNEL)
+        monkeypatch.setattr(made.session, "_boot", play)
+        return made
+
+    def mended(program: dict[str, Any]) -> list[tuple[Any, ...]]:
+        return [(0, bytes(8)) if step[3][0] == "ioctl" else (0, None) for step in program["steps"]]
+
+    again(follower.session._boot).look_again()
+    assert status() == "open"
+    again(lambda key: Played(mended)).look_again()
+    assert status() == "gone"
+    again(follower.session._boot).batch()  # and an input shows it once more
+    assert status() == "open"
+    other = again(lambda key: Played(mended))
+    other.kernel = msgspec.structs.replace(KERNEL, name="another")
+    other.look_again()
+    assert status() == "open"  # of this kernel it says nothing

@@ -183,13 +183,14 @@ def _findings(summary: Summary) -> list[str]:
         eras = ", ".join(finding.eras or (finding.era,))
         size = f"{finding.ops_raw} -> {finding.ops} ops" if finding.state == "minimised" else ""
         size = size or f"{finding.ops} ops, {finding.state}"
-        lines.append(f"  {finding.signature}  {finding.title}, {eras}, {size}, hits {one.hits:,}")
+        line = f"  {finding.signature}  {finding.title}, {eras}, {size}"
         if finding.kind == "divergence":
             quirks = "".join(f" --quirk {quirk}" for quirk in finding.quirks)
-            lines.append(f"    vfuzz conform {finding.target} {one.path} "
-                         f"--kernel {finding.kernel}{quirks}")  # fmt: skip
+            again = f"conform {summary.target} {one.path} --kernel {finding.kernel}{quirks}"
         else:
-            lines.append(f"    vfuzz replay {one.path}")
+            line += f", hits {one.hits:,}"
+            again = f"replay {one.path}"
+        lines += [line, f"    vfuzz {again}"]
     gone = [one for one in stored if one.finding.status == "gone"]
     if gone:
         lines.append(f"no longer seen: {', '.join(one.slug for one in gone)}")

@@ -22,15 +22,16 @@ import vfuzz
 from vfuzz.api import Program, Target, target
 from vfuzz.conform import kernel as kernels
 from vfuzz.conform import report
+from vfuzz.conform.projection import Impossible
 from vfuzz.conform.session import Found, Session, Totals
 from vfuzz.engine.process import terminate
-from vfuzz.engine.records import Finding
-from vfuzz.engine.store import save_finding, slug_of, write_atomic
+from vfuzz.engine.records import Finding, dump, load
+from vfuzz.engine.store import finding_dirs, save_finding, write_atomic
 from vfuzz.errors import Error
 
 __all__ = ["Follower", "Replay"]
 
-BATCH_MAX = 1000  # inputs between two looks at what is new: each takes some boots
+BATCH_MAX = 400  # inputs between two looks at what is new: each takes some boots
 TELL_S = 1.0
 POLL_S = 0.5
 MINIMISE_S = 20.0
@@ -44,6 +45,11 @@ FAILED = 3  # its exit code when it has said why: the next try would say the sam
 
 class _Stop(BaseException):
     """The campaign is over."""
+
+
+def _named(signature: str) -> str:
+    """The signature of a divergence as a finding has it."""
+    return f"kernel {signature}"
 
 
 class Follower:
@@ -98,10 +104,30 @@ class Follower:
             self._tell()
         return len(programs)
 
+    def look_again(self) -> None:
+        """Which of the divergences that are stored does this kernel still show?"""
+        for home in finding_dirs(self.workdir / "findings"):
+            finding = load(home / "finding.json", Finding)
+            if finding.kind != "divergence" or finding.kernel != self.kernel.name:
+                continue
+            program = self.target.decode((home / "program.bin").read_bytes())
+            with contextlib.suppress(Impossible):
+                divergence = self.session.one(program).divergence
+                seen = divergence is not None and finding.signature == _named(divergence.signature)
+                self._set(home, "open" if seen else "gone")
+
+    def _set(self, home: Path, status: str) -> None:
+        finding = load(home / "finding.json", Finding)
+        if finding.status != status:
+            finding.status = status
+            write_atomic(home / "finding.json", dump(finding))
+
     def _store(self, found: Found) -> None:
-        signature = f"kernel {found.signature}"
-        if (self.workdir / "findings" / slug_of(signature)).exists():
-            return  # of another run
+        signature = _named(found.signature)
+        for home in finding_dirs(self.workdir / "findings"):
+            if load(home / "finding.json", Finding).signature == signature:  # of another run
+                self._set(home, "open")
+                return
         stopped = False
         if not found.signature.startswith("guest: "):
             try:
@@ -141,6 +167,7 @@ class Follower:
     def run(self) -> None:
         """Follow the corpus until it is asked to stop."""
         with contextlib.suppress(_Stop), self.session:
+            self.look_again()
             while True:
                 self._tick(self.session.totals)
                 if not self.batch():

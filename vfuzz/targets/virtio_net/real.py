@@ -26,7 +26,7 @@ from vfuzz.conform.projection import (
     Step,
 )
 from vfuzz.program.schema import OpCall, ProgramData
-from vfuzz.targets.virtio_net.ops import BOOT, FEATURES, SCHEMA
+from vfuzz.targets.virtio_net.ops import BOOT, FEATURES, INET_CHECKSUMS, INET_KINDS, SCHEMA
 
 if TYPE_CHECKING:
     from vfuzz.api import Program
@@ -62,6 +62,7 @@ _BITS = {
 _ALWAYS = 1 << 5 | 1 << 17  # MAC, CTRL_VQ
 _GSO = {"NONE": 0, "TCPV4": 1, "UDP": 3, "TCPV6": 4, "UDP_L4": 5, "TCPV4_ECN": 0x81,
         "TCPV6_ECN": 0x84, "UDP_ECN": 0x83, "INVALID": 0x7F}  # fmt: skip
+_NEEDS_CSUM, _DATA_VALID = 1, 2
 _ACTIONS = {"PASS": 2, "DROP": 1, "ABORTED": 0, "INVALID": 5, "TX": 3, "REDIRECT": 4}
 _GOOD_PACKET, _ETH, _VLAN, _IP = 1518, 14, 4, 20
 _PAGE, _KEY_MAX = 4096, 40
@@ -96,6 +97,9 @@ _CALLS = Calls(SCHEMA)
 calls_of = _CALLS.of
 _FEATURE_AT = {name: 1 << i for i, name in enumerate(FEATURES)}
 _PROFILES = next(arg for arg in BOOT if arg.name == "profile").names
+#: Headers of packets of real protocols, without tags.
+_INET_BYTES = {"TCP4": 54, "UDP4": 42, "TCP6": 74, "UDP6": 62, "OPTIONS6": 82, "IPIP": 74,
+               "VXLAN": 104, "SCTP": 62}  # fmt: skip
 _GSO_NAMES = next(a for op in SCHEMA.ops if op.name == "rx" for a in op.args
                   if a.name == "gso_type").names  # fmt: skip
 _ACTION_NAMES = next(a for op in SCHEMA.ops if op.name == "verdict" for a in op.args
@@ -133,7 +137,7 @@ def _machine(boot: Mapping[str, int], era: str) -> Machine:
         said.add("VERSION_1")
     if boot["mtu"] < 68:
         said.discard("MTU")
-    said.discard("PREMAPPED")
+    said -= {"PREMAPPED", "XDP_CSUM"}
     pairs = boot["pairs"] if said & {"MQ", "RSS"} else 1
     gso = {"GUEST_TSO4", "GUEST_TSO6", "GUEST_ECN", "GUEST_UFO"}
     if era != "linux-6.1":
@@ -158,7 +162,8 @@ def generated(boot: dict[str, int]) -> dict[str, int]:
 
 def _possible(boot: Mapping[str, int]) -> dict[str, int]:
     """Boot options without what these kernels have not."""
-    return {**boot, "swiotlb": 0, "features": boot["features"] & ~_FEATURE_AT["PREMAPPED"]}
+    none = _FEATURE_AT["PREMAPPED"] | _FEATURE_AT["XDP_CSUM"]
+    return {**boot, "swiotlb": 0, "features": boot["features"] & ~none}
 
 
 def _boot(boot: Mapping[str, int], machine: Machine, xdp: bool) -> dict[str, int]:
@@ -209,6 +214,9 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
         name, args, _ = _CALLS.named(op.kind, op.args)
         if "race" in args:
             op = replace(op, args=tuple({**args, "race": 0, "at": 0}.values()))
+        if name == "inet":
+            put(schema.call("rx", **_plain(args)))
+            continue
         if name == "forward":
             put(schema.call("consume", count=1), SKIPPED[name])
             continue
@@ -272,7 +280,11 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
     # what spoils the kernel's memory would be seen in programs that come later
     ran = program.target.execute(real, era, quirks, trace=True)
     violation = ran.violation
-    spoilt = violation.op if violation is not None and violation.check in SPOILS else None
+    found = [violation]
+    if quirks and violation is not None:
+        # the quirk's violation may hide one of the kernel as it is, in the same op
+        found.append(program.target.execute(real, era).violation)
+    spoilt = min((v.op for v in found if v is not None and v.check in SPOILS), default=None)
     steps: list[tuple[Any, ...]] = []
     skipped: dict[int, str] = {}
     cut = None
@@ -283,6 +295,8 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
         if why is not None:
             cut = (i, why)
             break
+        if violation is not None and i > violation.op:
+            break  # the model does not know what is there, and it may spoil memory
         if how[i] in SKIPPED.values():
             skipped[i] = how[i]
         steps.append(_action(call, how[i], machine))
@@ -299,6 +313,17 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
     return Shown(
         key=(), payload=payload, program=real, result=ran, skipped=skipped, cut=cut, shown=shown
     )
+
+
+def _plain(args: Mapping[str, int]) -> dict[str, int]:
+    """A packet of a real protocol as one of the same size and header, which is all that a driver
+    without a program looks at."""
+    kind = INET_KINDS[args["kind"]]
+    size = _INET_BYTES[kind] + _VLAN * args["vlans"] + args["payload"]
+    gso = {"TCP4": "TCPV4", "TCP6": "TCPV6"}.get(kind, "NONE") if args["gso_size"] else "NONE"
+    flags = {"PARTIAL": _NEEDS_CSUM, "VALID": _DATA_VALID}.get(INET_CHECKSUMS[args["checksum"]], 0)
+    return {"queue": args["queue"], "size": size, "flags": flags, "gso_type": _GSO_NAMES.index(gso),
+            "gso_size": args["gso_size"]}  # fmt: skip
 
 
 # ---- ops -----------------------------------------------------------------------------------------

@@ -123,6 +123,17 @@ def test_what_stands_around_an_op_is_there_whole_or_not_at_all():
     assert shown.shown[-1] == "state"
 
 
+@pytest.mark.parametrize(("change", "cut"), [("grow=8", True), ("trim=8", False)])
+def test_what_may_panic_behind_a_finding_is_not_done(change: str, cut: bool):
+    text = f"boot(features=VERSION_1)\nopen()\nxdp()\nrx()\nverdict({change})\npoll()\n"
+    found = _of(TARGET.parse(text))
+    violation = found.result.violation
+    assert violation is not None
+    assert violation.check == "S17"
+    assert (found.cut is not None) == cut
+    assert found.cut is None or found.cut[0] == violation.op
+
+
 def test_verdicts_are_what_a_program_returns():
     text = "".join(f"verdict(action={name})\n" for name in real._ACTION_NAMES)
     steps = _project(text).payload["steps"]

@@ -285,6 +285,10 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
         # the quirk's violation may hide one of the kernel as it is, in the same op
         found.append(program.target.execute(real, era).violation)
     spoilt = min((v.op for v in found if v is not None and v.check in SPOILS), default=None)
+    grown = (
+        violation is not None and "MRG_RXBUF" not in machine.features
+        and any(call.args.get("grow") for call in calls_of(real)[: violation.op])
+    )  # fmt: skip
     steps: list[tuple[Any, ...]] = []
     skipped: dict[int, str] = {}
     cut = None
@@ -292,6 +296,9 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
         why = "a failure is injected" if call.fail is not None else CANNOT.get(call.name)
         if why is None and spoilt is not None and i >= spoilt:
             why = "the model found that it spoils memory"
+        if why is None and grown and violation is not None and i >= violation.op:
+            # the model ends with the first packet that is wrong, the kernel goes on
+            why = "behind what the model found may be a packet at whose growth the kernel ends"
         if why is not None:
             cut = (i, why)
             break

@@ -575,7 +575,9 @@ cdef int op_ring(const vf_op* op) noexcept nogil:
     cdef int r
     if op.kind == OP_BRING_UP:
         r = op_bring_up(op)
-        event(0x700 + <uint32_t>(r == 0))
+        # what works is kept once for each kind of device and of memory
+        event(0x710 + <uint32_t>vdpa.parent * 16 + P.boot[BOOT_DEVICE] * 4 + P.boot[BOOT_MEMORY]
+              if r == 0 else 0x700)
         return r
     if op.kind == OP_SEND:
         return op_send(op)

@@ -15,6 +15,7 @@ __all__ = [
     "EXIT_CLEAN",
     "EXIT_FAILED",
     "EXIT_FINDINGS",
+    "EXIT_INTERRUPTED",
     "EXIT_USAGE",
     "BlindRun",
     "Error",
@@ -30,6 +31,7 @@ EXIT_CLEAN = 0  # it ran and nothing was found
 EXIT_FINDINGS = 1  # it ran and there are findings
 EXIT_USAGE = 2  # what was asked for makes no sense
 EXIT_FAILED = 3  # vfuzz itself, or the machine below it, failed
+EXIT_INTERRUPTED = 130  # Ctrl-C: what shells make of SIGINT
 
 
 class Error(Exception):

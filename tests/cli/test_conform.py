@@ -51,6 +51,12 @@ def test_an_unknown_series_is_told(vfuzz):
     assert "no Debian source '5.10'" in done.err
 
 
+def test_a_tree_that_is_named_as_a_series_is_told(vfuzz, tmp_path: Path):
+    done = vfuzz("kernel", "build", str(tmp_path))
+    assert done.code == 2
+    assert f"a tree is named by --source {tmp_path}" in done.err
+
+
 def test_a_wrong_tree_is_told(vfuzz, tmp_path: Path):
     done = vfuzz("kernel", "build", "--source", str(tmp_path))
     assert done.code == 2

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -11,11 +12,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from vfuzz.api import target
 from vfuzz.cli import main
-from vfuzz.cli.status import summary_text
+from vfuzz.cli.status import LiveMonitor, PlainMonitor, summary_text
 from vfuzz.engine import process
 from vfuzz.engine.records import Finding
+from vfuzz.engine.settings import Settings
 from vfuzz.engine.status import KnownHits, Sight, Status, Stored, Summary
 
 from .conftest import LEDGER
@@ -231,3 +235,24 @@ def test_the_default_work_directory_is_where_one_stands(vfuzz, write):
     write("x", "")
     assert vfuzz("run", LEDGER, "-j1", "--runs", "10").code == 0
     assert Path(f"vfuzz-{LEDGER}/corpus").is_dir()
+
+
+def test_a_divergence_is_shown_again_on_its_kernel():
+    finding = stored(kind="divergence", title="model and kernel differ", kernel="mine",
+                     eras=(), quirks=("A04",))  # fmt: skip
+    text = summary_text(summary(finding))
+    assert "model and kernel differ, linux-6.1, 12 -> 4 ops\n" in text
+    assert "    vfuzz conform t w/findings/S7-a --kernel mine --quirk A04\n" in text
+
+
+def test_what_the_kernel_has_done_is_shown_everywhere(tmp_path, capsys):
+    ended = summary()
+    ended.status.kernel = "kernel mine: 7 programs"
+    assert "  kernel mine: 7 programs\n" in summary_text(ended)
+    PlainMonitor(1.0).update(ended.status)
+    assert capsys.readouterr().err.endswith("findings 0; kernel mine: 7 programs\n")
+    settings = Settings(target=target("ring"), workdir=tmp_path, eras=("1",), kernel="mine")
+    monitor = LiveMonitor(settings, 1)
+    console = Console(width=120, file=io.StringIO())
+    console.print(monitor._table(ended.status))
+    assert "kernel mine: 7 programs" in console.file.getvalue()

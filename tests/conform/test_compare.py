@@ -9,6 +9,7 @@ import vfuzz
 from vfuzz.conform.compare import compare, died, splat_of
 
 TARGET = vfuzz.target("vdpa")
+NET = vfuzz.target("virtio-net-rx")
 TEXT = "boot()\nopen()\nset_owner()\nset_owner()\n"
 SAID = [{"ret": 0, "pinned": 0}, {"ret": 0}, {"ret": -errno.EBUSY}]
 
@@ -61,6 +62,49 @@ def test_the_kernels_log_counts():
     assert verdict.divergence is not None
     assert verdict.divergence.signature == "log: BUG: KASAN: use-after-free in f+N/N"
     assert splat_of(("hello",)) is None
+
+
+def test_a_memory_bug_that_the_model_has_too_is_no_divergence():
+    program = NET.parse("boot(features=RSS, rss_max_indirection_table_length=129)\nopen()\n")
+    log = ["BUG: KASAN: slab-out-of-bounds in virtnet_probe+0x1/0x2"]
+
+    def verdict(quirks, log, spoils=("S5",)):
+        result = NET.execute(program, "linux-6.1", quirks, trace=True)
+        return compare(program, result, {}, [], {}, log, spoils=spoils)
+
+    both = verdict(("A19",), log)
+    assert both.divergence is None
+    assert (both.violation, both.same) == ("S5@virtnet_probe:rss_table", True)
+    silent = verdict(("A19",), [])  # nobody says that KASAN has to be on
+    assert (silent.divergence, silent.same) == (None, False)
+    assert verdict((), log).divergence.signature.startswith("log: BUG: KASAN: slab-out-of-bounds")
+    assert verdict(("A19",), log, spoils=()).divergence is not None  # not of that kind
+
+
+def test_a_guest_that_dies_of_what_the_model_found_is_no_divergence():
+    program = NET.parse("boot(features=RSS, rss_max_indirection_table_length=129)\nopen()\n")
+    bad = NET.execute(program, "linux-6.1", ("A19",), trace=True)
+    fine = NET.execute(program, "linux-6.1", trace=True)
+    log = "BUG: KASAN: slab-out-of-bounds in virtnet_probe+0x1/0x2\nRIP: 0033:f"
+    both = died(program, "the guest ended", log, bad, ("S5",))
+    assert (both.divergence, both.violation, both.same) == (
+        None, "S5@virtnet_probe:rss_table", True,
+    )  # fmt: skip
+    for other in (
+        died(program, "the guest ended", log, fine, ("S5",)),
+        died(program, "the guest ended", log, bad, ("S6",)),
+        died(program, "the guest ended", "all is well", bad, ("S5",)),
+    ):
+        assert other.divergence.signature.startswith("guest: ")
+
+
+def test_results_that_are_no_errors_have_a_direction():
+    text = "boot()\nopen()\nrx()\npoll()\n"
+    program = NET.parse(text)
+    result = NET.execute(program, "linux-6.1", trace=True)
+    seen = [{}, {}, {"ret": 2}]
+    verdict = compare(program, result, {}, seen, {}, ())
+    assert verdict.divergence.signature == "poll.ret: model less, kernel more"
 
 
 def test_behind_a_violation_nothing_is_compared():

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import vfuzz
 from tests.conform.test_session import KERNEL, TARGET, TEXT, Played
 from tests.needs import need
 from vfuzz.conform import follow
-from vfuzz.conform.follow import Follower
+from vfuzz.conform.follow import Follower, Replay
 from vfuzz.engine.inputs import read
 
 need("vfuzz.program.codec")
@@ -86,10 +88,120 @@ def test_without_a_kernel_there_is_none(tmp_path: Path):
         raise AssertionError("started")
 
 
-def test_a_replay_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Replay]:
+    """One whose process ends when the test says so."""
     monkeypatch.setattr(follow.kernels, "find", lambda name: KERNEL)
-    monkeypatch.setattr(follow.sys, "executable", "/bin/false")
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\necho began\necho out of luck\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(follow.sys, "executable", str(program))
+    with follow.replayed(TARGET, tmp_path, "played", ()) as made:
+        yield made
+
+
+def _end(replay: Replay, code: int) -> None:
+    """As if the process had ended so."""
+    replay.process.kill()
+    replay.process.wait()
+    replay.process.returncode = code
+
+
+def test_a_replay_that_dies_is_started_again(replay: Replay):
+    now = time.monotonic()
+    assert replay.attend(now) == ""
+    first = replay.process.pid
+    _end(replay, -9)
+    assert replay.attend(now).startswith("the replay on played ended with -9")
+    assert replay.attend(now + 1) == ""
+    assert replay.process.pid == first
+    assert replay.attend(now + 5) == ""
+    assert replay.process.pid != first
+    assert replay.said() == "kernel played: nothing replayed yet"
+
+
+def test_a_replay_that_dies_each_time_ends_the_campaign(replay: Replay):
+    for _ in range(follow.DEATHS_MAX - 1):
+        _end(replay, -9)
+        assert replay.attend(time.monotonic()).endswith("; starting it again")
+        replay.attend(time.monotonic() + 5)
+    _end(replay, -9)
+    with pytest.raises(vfuzz.errors.Error, match="ended with -9"):
+        replay.attend(time.monotonic())
+
+
+def test_a_replay_that_says_why_is_not_started_again(replay: Replay):
+    while "luck" not in replay.errors.read_text():
+        time.sleep(0.01)
+    _end(replay, follow.FAILED)
+    with pytest.raises(vfuzz.errors.Error, match="ended with 3: out of luck"):
+        replay.attend(time.monotonic())
+
+
+def test_what_a_run_before_said_is_not_said_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / follow.LOG).write_text("99 programs\n")
+    monkeypatch.setattr(follow.kernels, "find", lambda name: KERNEL)
+    monkeypatch.setattr(follow.sys, "executable", "/bin/true")
     with follow.replayed(TARGET, tmp_path, "played", ()) as replay:
-        replay.process.wait()
-        assert replay.failed().startswith("the replay on played ended with 1")
-        assert replay.said() == "no program replayed yet"
+        assert "nothing replayed yet" in replay.said()
+        (tmp_path / follow.LOG).write_text("2 programs\n")
+        assert replay.said() == "kernel played: 2 programs"
+
+
+def test_what_another_run_found_is_not_minimised_again(
+    follower: Follower, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "corpus/a").write_bytes(TARGET.parse(TEXT).encode())
+    follower.batch()
+    again = Follower(TARGET, tmp_path, KERNEL)
+    monkeypatch.setattr(again.session, "_boot", follower.session._boot)
+    monkeypatch.setattr(again.session, "minimise", None)
+    assert again.batch() == 1
+    assert len(list((tmp_path / "findings").iterdir())) == 1
+
+
+def test_a_stop_while_it_minimises_keeps_what_was_found(
+    follower: Follower, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def stopped(*_: Any) -> None:
+        raise follow._Stop
+
+    monkeypatch.setattr(follower.session, "minimise", stopped)
+    (tmp_path / "corpus/a").write_bytes(TARGET.parse(TEXT).encode())
+    with pytest.raises(follow._Stop):
+        follower.batch()
+    (home,) = (tmp_path / "findings").iterdir()
+    finding = msgspec.json.decode((home / "finding.json").read_bytes())
+    assert (finding["state"], finding["kernel"]) == ("kept", "played")
+
+
+def test_a_divergence_that_the_kernel_no_longer_shows_is_gone(
+    follower: Follower, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "corpus/a").write_bytes(TARGET.parse(TEXT).encode())
+    follower.batch()
+    (home,) = (tmp_path / "findings").iterdir()
+
+    def status() -> str:
+        return msgspec.json.decode((home / "finding.json").read_bytes())["status"]
+
+    def again(play: Callable[[Any], Played]) -> Follower:
+        made = Follower(TARGET, tmp_path, KERNEL)
+        monkeypatch.setattr(made.session, "_boot", play)
+        return made
+
+    def mended(program: dict[str, Any]) -> list[tuple[Any, ...]]:
+        return [(0, bytes(8)) if step[3][0] == "ioctl" else (0, None) for step in program["steps"]]
+
+    again(follower.session._boot).look_again()
+    assert status() == "open"
+    again(lambda key: Played(mended)).look_again()
+    assert status() == "gone"
+    again(follower.session._boot).batch()  # and an input shows it once more
+    assert status() == "open"
+    other = again(lambda key: Played(mended))
+    other.kernel = msgspec.structs.replace(KERNEL, name="another")
+    other.look_again()
+    assert status() == "open"  # of this kernel it says nothing

@@ -221,6 +221,8 @@ def test_the_guest_does_what_the_models_guest_did():
         # the device would use what is not the process'
         ("bring_up()\nmunmap(upage=16)\ninvalidate(npages=64)\nsend()\n", None),
         ("bring_up()\ndesc(queue=TX, page=100, len=64)\navail(queue=TX)\n", 2),
+        # a ring without a size has avail and used ring in one place: it fills itself
+        ("open()\nset_owner()\nvring_enable(index=1)\nbring_up(queues=RX|TX, base=1)\navail()", 4),
         # six packets are two runs
         ("bring_up()\nrx(count=8)\n" + "send(then=kick, dst=broadcast)\n" * 6 + "work()\n", 8),
         ("bring_up()\nrx(count=8)\n" + "send(then=kick, dst=broadcast)\n" * 6 + "work(count=2)\n",

@@ -180,3 +180,20 @@ def test_seeds_agree_with_a_kernel(era: str):
     assert totals.observables > 50 * len(programs)
     assert totals.unexplained == [], [found.signature for found in totals.unexplained]
     assert totals.deaths == 0
+
+
+def test_nothing_is_done_behind_a_violation():
+    text = "boot(features=GUEST_CSUM|GUEST_TSO4)\nopen()\nrx(size=3745, gso_type=TCPV4)\n"
+    text += "poll()\nrx()\n"
+    found = real.project(TARGET.parse(text), "linux-6.1", ("F04",))
+    assert found.result.violation.op == 2
+    assert len(found.payload["steps"]) == 3
+    assert len(real.project(TARGET.parse(text), "linux-6.1").payload["steps"]) == 4
+
+
+def test_a_quirk_does_not_hide_what_would_spoil_the_guest():
+    text = "boot(profile=HOSTILE, features=GUEST_TSO4)\nopen()\nuse(len=69611)\npoll()\n"
+    for quirks in ((), ("F04",)):
+        found = real.project(TARGET.parse(text), "linux-6.1", quirks)
+        assert found.cut == (2, "the model found that it spoils memory")
+    assert found.result.violation.check not in real.SPOILS

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import itertools
+import signal
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -30,9 +33,12 @@ Play = Callable[[dict[str, Any]], list[tuple[Any, ...]]]
 class Played:
     """A guest that answers each program by play()."""
 
-    def __init__(self, play: Play, left: tuple[int, int] = (0, 0)) -> None:
+    def __init__(
+        self, play: Play, left: tuple[int, int] = (0, 0), log: tuple[str, ...] = ()
+    ) -> None:
         self.play = play
         self.left = left
+        self.log = log
 
     def run(self, programs: list[Any], done: Callable[[int, Any], None]) -> None:
         for i, program in enumerate(programs):
@@ -40,7 +46,7 @@ class Played:
                 answers = self.play(program)
             except ZeroDivisionError:
                 raise GuestDied(i, "the guest ended", "Kernel panic - not syncing") from None
-            done(i, (0, answers, self.left, [], {}))
+            done(i, (0, answers, self.left, list(self.log), {}))
             if self.left[0]:
                 raise GuestSpent(i + 1)
 
@@ -179,7 +185,21 @@ def test_what_does_not_happen_alone_says_so(with_guests):
     (found,) = made.run([TARGET.parse(TEXT)]).unexplained
     made.minimise(found)
     assert not found.alone
-    assert "does not happen when" in report.text(made.totals, KERNEL, "linux-6.12", (), None)
+    assert "does not happen each time" in report.text(made.totals, KERNEL, "linux-6.12", (), None)
+
+
+def test_what_does_not_happen_each_time_says_so(with_guests):
+    asked = []
+
+    def now_and_then(program: dict[str, Any]) -> list[tuple[Any, ...]]:
+        asked.append(program)
+        return broken(program) if len(asked) < 3 else fine(program)
+
+    made = with_guests(now_and_then)
+    (found,) = made.run([TARGET.parse(TEXT)]).unexplained
+    made.minimise(found)  # it holds once more, and then no longer
+    assert not found.alone
+    assert found.verdict.program == TARGET.parse(TEXT)
 
 
 def test_a_guest_that_is_spent_is_followed_by_another(with_guests, monkeypatch):
@@ -193,3 +213,41 @@ def test_a_guest_that_is_spent_is_followed_by_another(with_guests, monkeypatch):
     assert found.hits == 4
     made.minimise(found)
     assert len(found.verdict.program) == 0
+
+
+def test_a_guest_whose_log_says_that_it_is_broken_is_followed_by_another(with_guests, monkeypatch):
+    made = with_guests(fine)
+    guests = []
+
+    def boot(key: tuple[str, ...]) -> Played:
+        guests.append(Played(fine, log=("BUG: KASAN: use-after-free in f+0x1/0x2",)))
+        return guests[-1]
+
+    monkeypatch.setattr(made, "_boot", boot)
+    totals = made.run([TARGET.parse(TEXT)] * 3)
+    assert (totals.programs, len(guests)) == (3, 3)
+    (found,) = totals.unexplained
+    assert (found.signature, found.hits) == ("log: BUG: KASAN: use-after-free in f+N/N", 3)
+    for _ in range(2):  # and one that is kept for single programs is not kept then
+        assert made.one(TARGET.parse(TEXT)).divergence.signature == found.signature
+    assert len(guests) == 5
+
+
+def test_ctrl_c_ends_the_guests_and_keeps_the_counts(with_guests, monkeypatch):
+    made = with_guests(fine)
+    closed = []
+
+    def play(program: dict[str, Any]) -> list[tuple[Any, ...]]:
+        if made.totals.programs == 2:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            time.sleep(0.3)  # by now it has arrived
+        return fine(program)
+
+    class Closed(Played):
+        def close(self) -> None:
+            closed.append(self)
+
+    monkeypatch.setattr(made, "_boot", lambda key: Closed(play))
+    with pytest.raises(KeyboardInterrupt):
+        made.run([TARGET.parse(TEXT)] * 9)
+    assert (made.totals.programs, made.totals.agreed, len(closed)) == (2, 2, 1)

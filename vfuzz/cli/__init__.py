@@ -16,15 +16,14 @@ from collections.abc import Sequence
 import click
 
 import vfuzz
-from vfuzz.errors import EXIT_CLEAN, EXIT_FAILED, EXIT_USAGE, Error, did_you_mean
+from vfuzz.errors import EXIT_CLEAN, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, Error, did_you_mean
 
 __all__ = ["main"]
 
 COMMANDS = ("list", "run", "replay", "fmt", "tmin", "cmin", "coverage", "repro", "checks", "quirks",
             "kernel", "conform")
 
-EXIT_INTERRUPTED = 130  # what shells make of SIGINT
-EXIT_PIPE = 141  # and of SIGPIPE
+EXIT_PIPE = 141  # what shells make of SIGPIPE
 
 
 class _Verbs(click.Group):

@@ -18,7 +18,7 @@ from vfuzz.conform import kernel as kernels
 from vfuzz.conform import report
 from vfuzz.conform.session import Session, Totals, generated
 from vfuzz.engine import inputs
-from vfuzz.errors import EXIT_CLEAN, EXIT_FINDINGS, UsageError
+from vfuzz.errors import EXIT_CLEAN, EXIT_FINDINGS, EXIT_INTERRUPTED, UsageError
 
 INTERVAL_S = 5.0
 
@@ -85,18 +85,26 @@ def command(
         raise UsageError(f"--out {out} is a file: name a directory")
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     programs = itertools.chain(_read(target, paths), generated(target, generate, seed))
+    interrupted = False
     with Session(target, kernel, era, ids, jobs=jobs, tick=_Tick()) as session:
-        totals = session.run(programs)
-        if not no_minimise:
-            for found in totals.unexplained:
-                if not found.signature.startswith("guest: "):
-                    session.minimise(found, minimise_s)
+        totals = session.totals
+        try:
+            session.run(programs)
+            if not no_minimise:
+                for found in totals.unexplained:
+                    if not found.signature.startswith("guest: "):
+                        session.minimise(found, minimise_s)
+        except KeyboardInterrupt:
+            interrupted = True
+            click.echo("vfuzz: interrupted: this is what was done so far", err=True)
     if out is not None:
         report.write(out, totals, kernel, era, ids)
     if as_json:
         print_json(report.as_json(totals, kernel, era, ids, seed if generate else None))
     else:
         click.echo(report.text(totals, kernel, era, ids, seed if generate else None), nl=False)
+    if interrupted:
+        return EXIT_INTERRUPTED
     return EXIT_FINDINGS if totals.unexplained else EXIT_CLEAN
 
 

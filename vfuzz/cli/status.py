@@ -50,6 +50,7 @@ def _line(status: Status) -> str:
         f"corpus {status.now.corpus:,} exec {status.executions:,} "
         f"({status.executions_per_s:,.0f}/s) ops {status.ops_per_s:,.0f}/s "
         f"workers {status.workers} findings {len(status.open_findings)}"
+        + (f"; {status.kernel}" if status.kernel else "")
     )
 
 
@@ -81,8 +82,10 @@ class LiveMonitor:
         self._live.update(self._table(status), refresh=True)
 
     def _table(self, status: Status) -> RenderableType:
+        from rich.console import Group
         from rich.panel import Panel
         from rich.table import Table
+        from rich.text import Text
 
         settings, begin, now = self._settings, status.begin, status.now
         grid = Table.grid(padding=(0, 2))
@@ -123,11 +126,12 @@ class LiveMonitor:
         for stored in status.open_findings[-8:]:
             finding = stored.finding
             grid.add_row("[bold red]finding", finding.signature, finding.title, finding.state)
+        shown = Group(grid, Text(status.kernel, style="dim")) if status.kernel else grid
         title = f"{settings.target.name}  {', '.join(settings.eras)}"
         if settings.quirks:
             title += f"  quirks {', '.join(settings.quirks)}"
         below = f"{settings.workdir}  seed {self._seed}  Ctrl-C ends it"
-        return Panel(grid, title=title, subtitle=below, expand=False)
+        return Panel(shown, title=title, subtitle=below, expand=False)
 
 
 def summary_text(summary: Summary) -> str:
@@ -144,6 +148,8 @@ def summary_text(summary: Summary) -> str:
         f"  features   {begin.ft:,} -> {now.ft:,}",
         f"  corpus     {begin.corpus:,} -> {now.corpus:,} programs",
     ]
+    if status.kernel:
+        lines.append(f"  {status.kernel}")
     if summary.restarts:
         lines.append(f"  restarts   {summary.restarts} of workers that died")
     lines += _known(status.known)
@@ -177,8 +183,14 @@ def _findings(summary: Summary) -> list[str]:
         eras = ", ".join(finding.eras or (finding.era,))
         size = f"{finding.ops_raw} -> {finding.ops} ops" if finding.state == "minimised" else ""
         size = size or f"{finding.ops} ops, {finding.state}"
-        lines.append(f"  {finding.signature}  {finding.title}, {eras}, {size}, hits {one.hits:,}")
-        lines.append(f"    vfuzz replay {one.path}")
+        line = f"  {finding.signature}  {finding.title}, {eras}, {size}"
+        if finding.kind == "divergence":
+            quirks = "".join(f" --quirk {quirk}" for quirk in finding.quirks)
+            again = f"conform {summary.target} {one.path} --kernel {finding.kernel}{quirks}"
+        else:
+            line += f", hits {one.hits:,}"
+            again = f"replay {one.path}"
+        lines += [line, f"    vfuzz {again}"]
     gone = [one for one in stored if one.finding.status == "gone"]
     if gone:
         lines.append(f"no longer seen: {', '.join(one.slug for one in gone)}")

@@ -99,7 +99,7 @@ def _word(name: str, value: int) -> str:
     return "other"
 
 
-def splat_of(log: tuple[str, ...]) -> str | None:
+def splat_of(log: Sequence[str]) -> str | None:
     """The first line of a kernel's log that says that something is broken, without numbers."""
     for line in log:
         if _SPLAT.search(line):
@@ -109,9 +109,9 @@ def splat_of(log: tuple[str, ...]) -> str | None:
 
 def _differ(op: int, name: str, text: str, what: str, model: int, kernel: int) -> Divergence:
     a, b = _word(what, model), _word(what, kernel)
-    if a == b == "other":
+    if a == b:
         a, b = ("more", "less") if model > kernel else ("less", "more")
-        if what not in COUNTS:
+        if what not in COUNTS and what != "ret":
             a, b = "one", "another"
     return Divergence(
         f"{name}.{what}: model {a}, kernel {b}", op, text, what, said(what, model),
@@ -128,6 +128,7 @@ def compare(
     log: tuple[str, ...],
     skipped: Container[int] = (),
     labels: Sequence[str] | None = None,
+    spoils: Container[str] = (),
 ) -> Verdict:
     """Compare a traced result of the model with what the kernel said.
 
@@ -137,6 +138,7 @@ def compare(
     log      lines of the kernel's log
     skipped  ops that the kernel did not do
     labels   of the ops, in signatures; default: their names
+    spoils   checks whose violations are memory bugs: the kernel's log may say so too
     """
     trace = result.raw_trace
     assert trace is not None, "the result of a traced run"
@@ -164,13 +166,17 @@ def compare(
                 divergence = _differ(op, name, program.op_text(op), what, ours[what], theirs[what])
                 break
     splat = splat_of(log)
-    if splat is not None and divergence is None:
+    foretold = (  # by the model, of an op that the kernel did: both found a memory bug there
+        result.violation is not None and result.violation.check in spoils
+        and cut is not None and cut < len(kernel) - 1
+    )  # fmt: skip
+    if splat is not None and divergence is None and not foretold:
         divergence = Divergence(f"log: {splat}", n, "the kernel's log", "log", "silent", splat, log)
     if divergence is None:
         violation = None
         if cut is not None and cut < len(kernel) - 1 and cut not in skipped:
             violation = result.violation and result.violation.signature
-        said_too = violation is not None and bool(steps.get(cut))
+        said_too = violation is not None and (bool(steps.get(cut)) or splat is not None)
         return Verdict(program, (), compared, observables, cut, None, None, violation, said_too,
                        bool(last.get("pinned") or last.get("pins")))  # fmt: skip
     rows = [
@@ -183,10 +189,18 @@ def compare(
     return Verdict(program, tuple(rows), compared, observables, cut, divergence, site)
 
 
-def died(program: Program, why: str, log: str) -> Verdict:
-    """The verdict on a program that ended or hung the guest."""
+def died(
+    program: Program, why: str, log: str, result: Result | None = None,
+    spoils: Container[str] = (),
+) -> Verdict:  # fmt: skip
+    """The verdict on a program that ended or hung the guest. It is none where the kernel's log and
+    the model's result both say that memory was spoilt (a check of `spoils`)."""
     lines = tuple(log.splitlines())
-    splat = splat_of(lines) or why
+    splat = splat_of(lines)
+    violation = result.violation if result is not None else None
+    if splat is not None and violation is not None and violation.check in spoils:
+        return Verdict(program, (), 0, 0, violation.op, None, None, violation.signature, True)
+    splat = splat or why
     divergence = Divergence(f"guest: {splat}", len(program), "the guest", "guest", "goes on", why,
                             lines[-60:])  # fmt: skip
     return Verdict(program, (), 0, 0, None, divergence)

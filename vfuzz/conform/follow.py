@@ -22,23 +22,34 @@ import vfuzz
 from vfuzz.api import Program, Target, target
 from vfuzz.conform import kernel as kernels
 from vfuzz.conform import report
+from vfuzz.conform.projection import Impossible
 from vfuzz.conform.session import Found, Session, Totals
 from vfuzz.engine.process import terminate
-from vfuzz.engine.records import Finding
-from vfuzz.engine.store import save_finding, write_atomic
+from vfuzz.engine.records import Finding, dump, load
+from vfuzz.engine.store import finding_dirs, save_finding, write_atomic
 from vfuzz.errors import Error
 
 __all__ = ["Follower", "Replay"]
 
-BATCH_MAX = 200  # inputs between two looks at what is new
+BATCH_MAX = 400  # inputs between two looks at what is new: each takes some boots
+TELL_S = 1.0
 POLL_S = 0.5
 MINIMISE_S = 20.0
-LOG = "kernel.log"  # in the work directory: one line after each batch
-END_S = 10.0  # for a guest to be ended
+LOG = "kernel.log"  # in the work directory: one line, what was done so far
+END_S = 30.0  # for it to end: a guest that hangs is waited for
+AGAIN_S = 2.0  # between its death and its next start
+DEATHS_MAX = 5  # in a row within FAST_S of a start, after which the campaign ends
+FAST_S = 60.0
+FAILED = 3  # its exit code when it has said why: the next try would say the same
 
 
 class _Stop(BaseException):
     """The campaign is over."""
+
+
+def _named(signature: str) -> str:
+    """The signature of a divergence as a finding has it."""
+    return f"kernel {signature}"
 
 
 class Follower:
@@ -56,12 +67,20 @@ class Follower:
         self.parent = parent
         self.stopping = False
         self.session = Session(what, kernel, kernel.era, quirks, tick=self._tick)
+        self._tell_at_s = 0.0
         self._seen: set[str] = set()
         self._stored: set[str] = set()
 
     def _tick(self, totals: Totals) -> None:
         if self.stopping or (self.parent is not None and os.getppid() != self.parent):
             raise _Stop
+        now = time.monotonic()
+        if totals.prepared and now >= self._tell_at_s:
+            self._tell_at_s = now + TELL_S
+            self._tell()
+
+    def _tell(self) -> None:
+        write_atomic(self.workdir / LOG, (report.progress(self.session.totals) + "\n").encode())
 
     def new(self) -> list[Program]:
         """Inputs that were not replayed yet, no more than a batch."""
@@ -82,26 +101,54 @@ class Follower:
                 if found.signature not in self._stored:
                     self._stored.add(found.signature)
                     self._store(found)
-            write_atomic(self.workdir / LOG, (report.progress(totals) + "\n").encode())
+            self._tell()
         return len(programs)
 
+    def look_again(self) -> None:
+        """Which of the divergences that are stored does this kernel still show?"""
+        for home in finding_dirs(self.workdir / "findings"):
+            finding = load(home / "finding.json", Finding)
+            if finding.kind != "divergence" or finding.kernel != self.kernel.name:
+                continue
+            program = self.target.decode((home / "program.bin").read_bytes())
+            with contextlib.suppress(Impossible):
+                divergence = self.session.one(program).divergence
+                seen = divergence is not None and finding.signature == _named(divergence.signature)
+                self._set(home, "open" if seen else "gone")
+
+    def _set(self, home: Path, status: str) -> None:
+        finding = load(home / "finding.json", Finding)
+        if finding.status != status:
+            finding.status = status
+            write_atomic(home / "finding.json", dump(finding))
+
     def _store(self, found: Found) -> None:
+        signature = _named(found.signature)
+        for home in finding_dirs(self.workdir / "findings"):
+            if load(home / "finding.json", Finding).signature == signature:  # of another run
+                self._set(home, "open")
+                return
+        stopped = False
         if not found.signature.startswith("guest: "):
-            self.session.minimise(found, MINIMISE_S)
+            try:
+                self.session.minimise(found, MINIMISE_S)
+            except _Stop:
+                stopped = True
         divergence, program = found.verdict.divergence, found.verdict.program
         assert divergence is not None
         finding = Finding(
             vfuzz=vfuzz.__version__,
             target=self.target.path,
-            signature=f"kernel {found.signature}",
+            signature=signature,
             kind="divergence",
             title="model and kernel differ",
             site=found.verdict.site or "",
             op=divergence.op,
             message=f"{divergence.what}: model {divergence.model}, kernel {divergence.kernel}",
+            kernel=self.kernel.name,
             era=self.session.era,
             quirks=self.quirks,
-            state="minimised",
+            state="kept" if stopped else "minimised",
             found=datetime.now(UTC).isoformat(timespec="seconds"),
             worker=0,
             executions=self.session.totals.programs,
@@ -114,10 +161,13 @@ class Follower:
             "report.txt": report.of(found, self.kernel).encode(),
         }
         save_finding(self.workdir / "findings", finding, files)
+        if stopped:
+            raise _Stop
 
     def run(self) -> None:
         """Follow the corpus until it is asked to stop."""
         with contextlib.suppress(_Stop), self.session:
+            self.look_again()
             while True:
                 self._tick(self.session.totals)
                 if not self.batch():
@@ -130,28 +180,52 @@ class Replay:
     def __init__(self, what: Target, workdir: Path, kernel: str, quirks: tuple[str, ...]) -> None:
         """Start it. Raises UsageError for a kernel that is not there."""
         self.log = workdir / LOG
+        self.log.unlink(missing_ok=True)  # of the run before
         self.kernel = kernels.find(kernel)
         self.errors = workdir / "kernel-errors.log"
+        self._command = [
+            sys.executable, "-m", "vfuzz.conform.follow", what.path, str(workdir), kernel,
+            str(os.getpid()), *quirks,
+        ]  # fmt: skip
+        self._deaths = 0
+        self._again_at_s: float | None = None
+        self._start()
+
+    def _start(self) -> None:
+        self._again_at_s = None
+        self._started_s = time.monotonic()
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "vfuzz.conform.follow", what.path, str(workdir), kernel,
-                 str(os.getpid()), *quirks],
-                stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True,
+                self._command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
+                start_new_session=True,
             )  # fmt: skip
 
-    def failed(self) -> str:
-        """Why it ended by itself; empty while it runs."""
+    def attend(self, now: float) -> str:
+        """Start it again when it has died; what there is to tell of that, or "". Raises Error when
+        that does not help."""
+        if self._again_at_s is not None:
+            if now >= self._again_at_s:
+                self._start()
+            return ""
         code = self.process.poll()
         if code is None:
             return ""
         tail = self.errors.read_text(errors="replace").strip().splitlines()[-1:]
-        return f"the replay on {self.kernel.name} ended with {code}: {' '.join(tail)}"
+        why = f"the replay on {self.kernel.name} ended with {code}" + "".join(
+            f": {line}" for line in tail
+        )
+        self._deaths = self._deaths + 1 if now - self._started_s < FAST_S else 1
+        if code == FAILED or self._deaths >= DEATHS_MAX:
+            raise Error(why)
+        self._again_at_s = now + AGAIN_S
+        return f"{why}; starting it again"
 
     def said(self) -> str:
         """What it has done, in words."""
-        with contextlib.suppress(FileNotFoundError):
-            return self.log.read_text().strip()
-        return "no program replayed yet"
+        done = "nothing replayed yet"
+        with contextlib.suppress(OSError):
+            done = self.log.read_text().strip()
+        return f"kernel {self.kernel.name}: {done}"
 
     def stop(self) -> None:
         """Ask it to end, and wait."""
@@ -194,7 +268,7 @@ def main(words: list[str]) -> int:
         follower.run()
     except Error as error:
         print(error, file=sys.stderr)
-        return 1
+        return FAILED
     return 0
 
 

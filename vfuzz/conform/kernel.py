@@ -193,6 +193,9 @@ def version_of(tree: Path) -> str:
 
 def debian_source(series: str, progress: Progress) -> Path:
     """Debian's source of a series, unpacked in the cache. Raises UsageError, BuildFailed."""
+    if "/" in series or Path(series).is_dir():
+        raise UsageError(f"{series} is no series ({', '.join(DEBIAN)}): a tree is named by "
+                         f"--source {series}")  # fmt: skip
     if series not in DEBIAN:
         raise UsageError(f"no Debian source {series!r}: {did_you_mean(series, DEBIAN)}; "
                          f"for another tree give --source DIR")  # fmt: skip

@@ -81,7 +81,8 @@ def _found(found: Found) -> list[str]:
     assert divergence is not None
     lines = [f"==vfuzz== DIVERGENCE: {found.signature} ({found.hits}x)"]
     if not found.alone:
-        lines.append("    It does not happen when this runs alone: one before left something.")
+        lines.append("    It does not happen each time that this runs alone: one before left "
+                     "something, or chance has a part in it.")  # fmt: skip
     lines += side_by_side(found.verdict)
     lines += [f"    {line}" for line in divergence.log[:40]]
     if not found.verdict.rows:

@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from vfuzz.api import Program, Target
-from vfuzz.conform.compare import Divergence, Verdict, compare, died
+from vfuzz.conform.compare import Divergence, Verdict, compare, died, splat_of
 from vfuzz.conform.guest import Guest, GuestDied, GuestFailed, GuestSpent
 from vfuzz.conform.kernel import Kernel
 from vfuzz.conform.projection import Impossible, Projection
@@ -35,14 +35,20 @@ MACHINE_SHARE = 150
 TRIES_MAX = 400
 BARREN_MAX = 10  # guests in a row that die with their first program
 
+END_S = 5.0  # for the other threads, when one ends the session
+
 _Projected = tuple[Program, Projection]
+
+
+class _Ending(BaseException):
+    """Another thread has ended the session."""
 
 
 @dataclass
 class Found:
     """A signature: how often, the shortest program that shows it, why it is right if it is.
 
-    alone  whether that program also shows it as the first one of a guest
+    alone  whether that program also shows it by itself, each time
     """
 
     signature: str
@@ -169,6 +175,7 @@ class Session:
         self.totals = Totals()
         self._tick = tick
         self._lock = threading.Lock()
+        self._ending = False  # a thread failed, or somebody has had enough: all are to end
         self._spare: dict[tuple[str, ...], Guest] = {}
 
     # ---- one program ----
@@ -182,7 +189,7 @@ class Session:
         labels = [self.real.label(call) for call in self.real.calls_of(ran)]
         first, seen, last = self.real.read(projection, answer)
         verdict = compare(ran, projection.result, first, seen, last, tuple(log),
-                          projection.skipped, labels)  # fmt: skip
+                          projection.skipped, labels, self.real.SPOILS)  # fmt: skip
         return replace(verdict, program=program)
 
     def one(self, program: Program) -> Verdict:
@@ -198,7 +205,9 @@ class Session:
             self._spare.pop(projection.key).close()
         except GuestDied as dead:
             self._spare.pop(projection.key).close()
-            return died(program, dead.why, dead.log)
+            return died(program, dead.why, dead.log, projection.result, self.real.SPOILS)
+        if splat_of(answers[0][3]) is not None and projection.key in self._spare:
+            self._spare.pop(projection.key).close()
         return self._verdict(program, projection, answers[0])
 
     def _boot(self, key: tuple[str, ...]) -> Guest:
@@ -209,8 +218,8 @@ class Session:
     # ---- many ----
 
     def run(self, programs: Iterable[Program]) -> Totals:
-        """Compare them all."""
-        started = time.monotonic()
+        """Compare them all. The totals are those of all runs."""
+        started = time.monotonic() - self.totals.seconds
         groups: dict[tuple[str, ...], list[_Projected]] = {}
         for program in programs:
             self.totals.prepared += 1
@@ -230,7 +239,7 @@ class Session:
         work.sort(key=lambda part: -len(part[1]))
         failed: list[BaseException] = []
 
-        def worker() -> None:
+        def worker(ended: threading.Event) -> None:
             try:
                 while not failed:
                     with self._lock:
@@ -240,12 +249,24 @@ class Session:
                     self._part(key, part, started)
             except BaseException as error:
                 failed.append(error)
+                self._ending = True
+            finally:
+                ended.set()
 
-        threads = [threading.Thread(target=worker, daemon=True) for _ in range(self.jobs)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        # not Thread.join(): interrupted once, it takes the thread for one that has ended
+        ends = [threading.Event() for _ in range(self.jobs)]
+        threads = [threading.Thread(target=worker, args=(e,), daemon=True) for e in ends]
+        try:
+            for thread in threads:
+                thread.start()
+            for ended in ends:
+                ended.wait()
+        except BaseException as error:  # Ctrl-C
+            failed.append(error)
+            self._ending = True
+            for ended in ends:
+                ended.wait(END_S)
+            raise
         if failed:
             raise failed[0]
         self.totals.seconds = time.monotonic() - started
@@ -259,6 +280,8 @@ class Session:
 
             def take(number: int, answer: Any, part: list[_Projected] = part) -> None:
                 nonlocal done
+                if self._ending:
+                    raise _Ending
                 program, projection = part[number]
                 with self._lock:  # the model has one world
                     verdict = self._verdict(program, projection, answer)
@@ -266,6 +289,9 @@ class Session:
                     done = number + 1
                     self.totals.seconds = time.monotonic() - started
                     self._tick(self.totals)
+                if splat_of(answer[3]) is not None:
+                    # its memory is not what it was, and KASAN and WARN_ONCE speak but once
+                    raise GuestSpent(done)
 
             guest = self._boot(key)
             try:
@@ -278,7 +304,11 @@ class Session:
                 if at < len(part):
                     with self._lock:
                         self.totals.deaths += 1
-                        self._count(died(part[at][0], dead.why, dead.log), part[at][1])
+                        program, projection = part[at]
+                        self._count(
+                            died(program, dead.why, dead.log, projection.result, self.real.SPOILS),
+                            projection,
+                        )
                     if done == 0 and at == 0:
                         barren += 1
                         if barren >= BARREN_MAX:
@@ -340,6 +370,7 @@ class Session:
 
         def holds(data: ProgramData) -> bool:
             nonlocal best
+            self._tick(self.totals)
             try:
                 verdict = self.one(self.target.program(data))
             except Impossible:
@@ -353,10 +384,14 @@ class Session:
         if not holds(best.program.data):
             found.alone = False
             return
-        data, _ = minimise(
-            self.target.schema, found.verdict.program.data, holds,
-            deadline_s=seconds, max_tries=TRIES_MAX,
-        )  # fmt: skip
+        try:
+            data, _ = minimise(
+                self.target.schema, found.verdict.program.data, holds,
+                deadline_s=seconds, max_tries=TRIES_MAX,
+            )  # fmt: skip
+        except ValueError:  # the same program said something else the next time
+            found.alone = False
+            return
         if best.program.data == data:
             found.verdict = best
 

@@ -101,10 +101,6 @@ class Campaign:
                     where = (settings.target, settings.workdir, settings.kernel, settings.quirks)
                     with replayed(*where) as self._replay:
                         stopped = self._supervise()
-                    if self._replay is not None:
-                        self.monitor.message(
-                            f"on {self._replay.kernel.name}: {self._replay.said()}"
-                        )
                 except (Error, OSError) as failure:
                     error = str(failure)
                 try:
@@ -194,8 +190,8 @@ class Campaign:
             if now >= look_at_s:
                 look_at_s = now + LOOK_S
                 self._look(now)
-            if self._replay is not None and (why := self._replay.failed()):
-                raise Error(why)
+            if self._replay is not None and (why := self._replay.attend(now)):
+                self.monitor.message(why)
             if self._interrupts:
                 return "interrupted"
             if self.settings.time_s is not None and now - self._begin_s >= self.settings.time_s:
@@ -371,7 +367,10 @@ class Campaign:
             self._seen_findings = self._seen_findings | {home.name}
             finding = msgspec.json.decode((home / "finding.json").read_bytes(), type=Finding)
             self.monitor.message(
-                f"finding: {finding.title} {finding.signature} in {finding.era} after "
+                f"finding: {finding.title}: {finding.signature}, after "
+                f"{finding.executions:,} programs on {finding.kernel}: {home}"
+                if finding.kind == "divergence"
+                else f"finding: {finding.title} {finding.signature} in {finding.era} after "
                 f"{finding.executions:,} executions of worker {finding.worker}: {home}"
             )
             if finding.kind == "violation":
@@ -441,6 +440,7 @@ class Campaign:
             rss_kib=max((process.rss_kib() for process in self.workers), default=0),
             findings=self._stored(hits),
             known=known_hits(self._known.values(), hits),
+            kernel=self._replay.said() if self._replay is not None else "",
         )
 
     def _stored(self, hits: Hits) -> list[Stored]:

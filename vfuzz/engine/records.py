@@ -51,6 +51,7 @@ class Finding(msgspec.Struct, kw_only=True):
 
     kind         "violation"; "crash", "timeout" or "oom" when the model's own code died;
                  "divergence" when a real kernel says something else than the model
+    kernel       that kernel, as `--kernel` takes it
     era, quirks  with these program.bin shows it; eras: all eras in which it does, once triaged
     state        "raw" as found; "minimised"; "kept" when minimising was cut short or failed
     status       "open", or "gone" when program.bin no longer shows it
@@ -71,6 +72,7 @@ class Finding(msgspec.Struct, kw_only=True):
     obj: str = ""
     obj_id: int = 0
     message: str = ""
+    kernel: str = ""
     era: str
     eras: tuple[str, ...] = ()
     quirks: tuple[str, ...] = ()

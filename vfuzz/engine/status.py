@@ -51,7 +51,10 @@ class KnownHits(msgspec.Struct, kw_only=True):
 
 
 class Status(msgspec.Struct, kw_only=True):
-    """The state of a run, for whoever shows it."""
+    """The state of a run, for whoever shows it.
+
+    kernel  what the replay on a real kernel has done, in words; empty without one
+    """
 
     seconds: float
     executions: int
@@ -64,6 +67,7 @@ class Status(msgspec.Struct, kw_only=True):
     rss_kib: int
     findings: list[Stored]
     known: list[KnownHits]
+    kernel: str = ""
 
     @property
     def open_findings(self) -> list[Stored]:

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from vfuzz.conform.kernel import Kernel
 
 __all__ = [
-    "BEGIN", "BOOT_FIXED", "EXPLAINED", "MACHINE", "SKIPPED", "Explained", "Impossible",
-    "Projection", "Step", "calls_of", "generated", "guest_of", "label", "observe", "project",
-    "read",
+    "BEGIN", "BOOT_FIXED", "EXPLAINED", "MACHINE", "SKIPPED", "SPOILS", "Explained",
+    "Impossible", "Projection", "Step", "calls_of", "generated", "guest_of", "label", "observe",
+    "project", "read",
 ]  # fmt: skip
 
 #: Ops that the guest leaves out: no observable of another op depends on them.
@@ -49,6 +49,9 @@ _RINGS = frozenset(op.name for op in RING_OPS)
 #: would use memory that is not the process', or never rest.
 _HARMLESS = ("V30@", "V31@", "V34@", "V37@vdpasim_handle_cvq:ack", "V38@", "V39@", "V40@", "V41@",
              "V43@")  # fmt: skip
+#: A ring that was enabled without addresses has its avail and its used ring at IOVA 0: each buffer
+#: that the device gives back there looks like the next one, and its work never ends.
+_ENDLESS = ("V43@judge_run:no_size",)
 #: Parents that the guest does not have.
 PARENTS_CANNOT = {
     "iommu": "needs a virtio-pci device behind an IOMMU",
@@ -115,6 +118,8 @@ _MTU = 1500
 
 
 EXPLAINED: tuple[Explained, ...] = ()
+#: Violations of the model that KASAN would see in the kernel.
+SPOILS = ("V16", "V51")
 
 
 class _Memory:
@@ -315,6 +320,8 @@ def _end(
     if broken is None or broken.op >= len(calls) or broken.op < 0:
         return None
     runs = any(entry[0] == _RUN for entry in script.get(broken.op, ()))
+    if runs and broken.signature in _ENDLESS:
+        return (broken.op, f"{broken.check}: the device would find work for ever")
     if runs and not broken.signature.startswith(_HARMLESS):
         return (broken.op, f"{broken.check}: the device would touch what is not the process'")
     return None

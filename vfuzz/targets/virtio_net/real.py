@@ -256,7 +256,11 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
     # what spoils the kernel's memory would be seen in programs that come later
     ran = program.target.execute(real, era, quirks, trace=True)
     violation = ran.violation
-    spoilt = violation.op if violation is not None and violation.check in SPOILS else None
+    found = [violation]
+    if quirks and violation is not None:
+        # the quirk's violation may hide one of the kernel as it is, in the same op
+        found.append(program.target.execute(real, era).violation)
+    spoilt = min((v.op for v in found if v is not None and v.check in SPOILS), default=None)
     steps: list[tuple[Any, ...]] = []
     skipped: dict[int, str] = {}
     cut = None
@@ -267,6 +271,8 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
         if why is not None:
             cut = (i, why)
             break
+        if violation is not None and i > violation.op:
+            break  # the model does not know what is there, and it may spoil memory
         if how[i] in SKIPPED.values():
             skipped[i] = how[i]
         steps.append(_action(call, how[i], machine, conforming))

@@ -571,6 +571,50 @@ PROGRAMS_XDP = [
     ),
 ]
 
+#: Checksums under XDP, small buffers and mergeable ones.
+XDP_CSUM = "boot(features=VERSION_1|GUEST_CSUM|XDP_CSUM)\nxdp()\nopen()\n"
+#: The device validates; then a program comes, which 6.1 refuses for its MTU.
+IN_FLIGHT = (
+    "boot(features=MRG_RXBUF|VERSION_1|MTU|GUEST_CSUM|CTRL_GUEST_OFFLOADS, ring_order=5, mtu=9000)"
+    "\nopen()\ninet({})\nxdp(prog=FRAGS)\nverdict({})\npoll()\n"
+)
+#: XDP stays enabled, and no program is there.
+LOST_PROGRAM = (
+    "boot(features=MRG_RXBUF|VERSION_1|GUEST_CSUM|GUEST_TSO4|CTRL_GUEST_OFFLOADS|XDP_CSUM, "
+    "ring_order=5)\nxdp()\nopen()\nfreeze()\nrestore()\nxdp(prog=NONE)\n"
+)
+
+PROGRAMS_CSUM = [
+    program(
+        "S28", "checksum completed where it was before the program",
+        XDP_CSUM + "verdict(pull=4)\ninet(checksum=PARTIAL, vlans=1)\npoll()\n", "pull=4",
+        "pull=0", quirk="H03",
+    ),
+    program(
+        "S31", "verified, then changed", IN_FLIGHT.format("checksum=VALID", "write=60"), "=60",
+        "=0",
+    ),
+    program(
+        "S31", "verified, then decapsulated",
+        IN_FLIGHT.format("kind=VXLAN, checksum=VALID, inner_wrong=1", "pull=50"), "wrong=1",
+        "wrong=0",
+    ),
+    program(
+        "S31", "verified by a device that verifies nothing",
+        "boot(profile=HOSTILE, features=VERSION_1)\nopen()\ninet(checksum=VALID)\npoll()\n",
+        "VALID", "WHOLE", quirk="D06",
+    ),
+    program(
+        "S31", "several segments taken for one",
+        LOST_PROGRAM + "inet(payload=1449, gso_size=1448)\npoll()\n", "1449", "1448",
+        quirk="H07",
+    ),
+    program(
+        "S43", "no transport header found behind a second IP header",
+        XDP_CSUM + "inet(kind=IPIP, checksum=PARTIAL)\npoll()\n", "IPIP", "TCP4", quirk="H09",
+    ),
+]
+
 #: Behind a packet of 64 bytes in a small buffer: what the program is given. Ref(0) the token.
 GIVEN = (("take", 0), ("xdp_buff", Ref(0, 12 - 256), 256, 64, 2176))
 REDIRECTED = SMALL_XDP + "verdict(action=REDIRECT)\nrx()\npoll()\n"
@@ -626,4 +670,18 @@ JUDGED_XDP = [
            ("after_op",), spare=(0, "poke", "sq.kicked", 1, 0), behind=SENT),
 ]
 
-CASES = [*PROGRAMS, *MEMORY, *SKBS, *RINGS, *JUDGED, *PROGRAMS_XDP, *JUDGED_XDP]
+INET = "boot(features=VERSION_1|GUEST_CSUM)\nopen()\ninet(checksum=%s)\n"
+JUDGED_INET = [
+    script("S31", "wrong checksum, marked verified", ("take", 0), ("receive", 0, Ref(0)),
+           ("poke", "skb.ip_summed", "CHECKSUM_UNNECESSARY", Ref(1)), ("judge_inet", Ref(1)),
+           spare=(2, "poke", "skb.ip_summed", "CHECKSUM_NONE", Ref(1)), behind=INET % "WRONG"),
+    script("S28", "checksum to be completed one byte too early", ("take", 0),
+           ("receive", 0, Ref(0)), ("peek", "skb.data", Ref(1)),
+           ("poke", "skb.ip_summed", "CHECKSUM_PARTIAL", Ref(1)),
+           ("poke", "skb.csum_start", Ref(2, 34), Ref(1)),
+           ("poke", "skb.csum_offset", 15, Ref(1)), ("judge_inet", Ref(1)),
+           spare=(5, "poke", "skb.csum_offset", 16, Ref(1)), behind=INET % "PARTIAL"),
+]
+
+CASES = [*PROGRAMS, *MEMORY, *SKBS, *RINGS, *JUDGED, *PROGRAMS_XDP, *PROGRAMS_CSUM, *JUDGED_XDP,
+         *JUDGED_INET]

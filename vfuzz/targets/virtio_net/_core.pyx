@@ -17,11 +17,14 @@ include "../../sim/xdp.pxi"
 include "model/state.pxi"
 include "oracle.pxi"
 include "oracle_xdp.pxi"
+include "inet.pxi"
+include "oracle_inet.pxi"
 include "../../sim/virtqueue.pxi"
 include "model/buffers.pxi"
 include "model/xmit.pxi"
 include "model/xdp.pxi"
 include "observe.pxi"
+include "model/csum.pxi"
 include "model/receive.pxi"
 include "model/poll.pxi"
 include "model/lifecycle.pxi"
@@ -152,6 +155,7 @@ cdef void target_boot() noexcept nogil:
     device_reset()
     xdp_reset()
     program_reset()
+    inet_reset()
     if unlikely(W_trace):
         observe_reset()
     S.head = 0
@@ -227,6 +231,8 @@ cdef always_void target_op(const vf_op* op) noexcept nogil:
         op_release(op)
     elif kind == OP_NACK:
         obs(b"ret", op_nack(op))
+    elif kind == OP_INET:
+        op_inet(op)
     unblock_refill()
 
 

@@ -69,13 +69,15 @@ CHECKS = (
           "dma_sync_single_range_for_cpu(), CONFIG_DMA_API_DEBUG"),
     Check("S28", "bad-partial-checksum",
           "An accepted partial checksum lies in the linear packet, behind a network header, where "
-          "its GSO type has it.", "virtio_net_hdr_to_skb(), skb_partial_csum_set()"),
+          "its GSO type has it, and completing it makes a packet whose checksum is right.",
+          "virtio_net_hdr_to_skb(), skb_partial_csum_set(), skb_checksum_help()"),
     Check("S29", "bad-gso", "An accepted GSO packet has gso_size > 0 and more payload than that.",
           "virtio_net_hdr_to_skb(), commit 6dd912f82680"),
     Check("S30", "gso-segments", "A GSO packet has at most 65535 segments, UDP_L4 at most 128.",
           "struct skb_shared_info gso_segs, UDP_MAX_SEGMENTS"),
     Check("S31", "wrong-metadata",
-          "Checksum, GSO and hash metadata of an skb are what the header of this packet says.",
+          "Checksum, GSO and hash metadata of an skb are what the header of this packet says, and "
+          "no checksum is marked verified that is wrong.",
           _SPEC + "5.1.6.4 Processing of Incoming Packets"),
     Check("S32", "header-after-program",
           "The vnet header is not read after a program could have changed it.",

@@ -267,6 +267,66 @@ cdef void op_rx(const vf_op* op) noexcept nogil:
     dev_interrupt(q)
 
 
+cdef void op_inet(const vf_op* op) noexcept nogil:
+    cdef int q = dev_queue(op.arg[INET_QUEUE])
+    cdef uint32_t kind = op.arg[INET_KIND]
+    cdef uint32_t checksum = op.arg[INET_CHECKSUM]
+    cdef uint32_t vlans = op.arg[INET_VLANS]
+    cdef uint32_t payload = op.arg[INET_PAYLOAD]
+    cdef uint32_t gso_size = op.arg[INET_GSO_SIZE]
+    cdef uint32_t flags = 0, type = HDR_GSO_NONE, limit, size
+    cdef int first = M.n_origins, k
+    cdef bint sent = False
+    cdef InetPlan plan
+    if not dev_may_use(q):
+        obs(b"sent", -1)
+        return
+    if kind == INET_KIND_TCP4 or kind == INET_KIND_TCP6:
+        type = HDR_GSO_TCPV6 if kind == INET_KIND_TCP6 else HDR_GSO_TCPV4
+    if gso_size == 0 or J.conforming and not (
+            offload(BOOT_FEATURES_GUEST_CSUM)
+            and offload(BOOT_FEATURES_GUEST_TSO6 if kind == INET_KIND_TCP6
+                        else BOOT_FEATURES_GUEST_TSO4)):
+        type = HDR_GSO_NONE
+    limit = 65535
+    if J.conforming:
+        if not offload(BOOT_FEATURES_GUEST_CSUM) and checksum != INET_CHECKSUM_WRONG:
+            checksum = INET_CHECKSUM_WHOLE
+        if type != HDR_GSO_NONE:
+            checksum = INET_CHECKSUM_PARTIAL
+            gso_size = min(max(gso_size, <uint32_t>536), <uint32_t>65000)
+        else:
+            limit = (vi.max_mtu + ETH_HLEN + VLAN_HLEN if feature(BOOT_FEATURES_MTU)
+                     else GOOD_PACKET_LEN)
+    if kind == INET_KIND_SCTP and checksum == INET_CHECKSUM_PARTIAL:
+        # that flag is for sums of 16 bits
+        checksum = INET_CHECKSUM_WHOLE
+    size = inet_headers(kind, vlans)
+    if size > limit:
+        # not over so small an MTU
+        obs(b"sent", False)
+        return
+    payload = min(payload, limit - size)
+    size += payload
+    if checksum == INET_CHECKSUM_PARTIAL:
+        flags = RX_FLAGS_NEEDS_CSUM
+    elif checksum == INET_CHECKSUM_VALID:
+        flags = RX_FLAGS_DATA_VALID
+    k = inet_new()
+    if k:
+        inet_build(&J_inet[k], &plan, kind, vlans, payload)
+        sent = dev_packet_out(q, size, flags, <uint8_t>type, gso_size if type else 0,
+                              plan.l4 if flags & RX_FLAGS_NEEDS_CSUM else 0,
+                              plan.check - plan.l4 if flags & RX_FLAGS_NEEDS_CSUM else 0, 0)
+    if sent:
+        J_origins[first].inet = <uint16_t>k
+        inet_finish(first, M.n_origins - first, &J_inet[k], &plan, checksum,
+                    op.arg[INET_INNER_WRONG])
+        event(0x3200 + kind * 16 + checksum * 4 + vlans)
+    obs(b"sent", sent)
+    dev_interrupt(q)
+
+
 cdef void op_burst(const vf_op* op) noexcept nogil:
     cdef int q = dev_queue(op.arg[BURST_QUEUE])
     cdef uint32_t size = op.arg[BURST_SIZE]

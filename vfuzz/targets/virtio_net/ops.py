@@ -6,13 +6,18 @@ from vfuzz.program.schema import Arg, Focus, Op, Schema
 FEATURES = (
     "MRG_RXBUF", "VERSION_1", "GUEST_CSUM", "GUEST_TSO4", "GUEST_TSO6", "GUEST_ECN", "GUEST_UFO",
     "GUEST_USO", "HASH_REPORT", "RSS", "MTU", "MQ", "RING_PACKED", "INDIRECT_DESC", "EVENT_IDX",
-    "ACCESS_PLATFORM", "RXHASH", "PREMAPPED", "CTRL_GUEST_OFFLOADS",
+    "ACCESS_PLATFORM", "RXHASH", "PREMAPPED", "CTRL_GUEST_OFFLOADS", "XDP_CSUM",
 )
 GSO_TYPES = ("NONE", "TCPV4", "UDP", "TCPV6", "UDP_L4", "TCPV4_ECN", "TCPV6_ECN", "UDP_ECN",
              "INVALID")
 HDR_FLAGS = ("NEEDS_CSUM", "DATA_VALID", "RSC_INFO")
 HASH_REPORTS = ("NONE", "IPV4", "TCPV4", "UDPV4", "IPV6", "TCPV6", "UDPV6", "IPV6_EX", "TCPV6_EX",
                 "UDPV6_EX")
+#: Packets of real protocols: TCP and UDP over IPv4 and IPv6, TCP behind an option header of IPv6,
+#: TCP over IPv4 over IPv4, TCP over Ethernet over VXLAN, SCTP.
+INET_KINDS = ("TCP4", "UDP4", "TCP6", "UDP6", "OPTIONS6", "IPIP", "VXLAN", "SCTP")
+#: Their checksum: there, there and the device says so, to be completed, or wrong.
+INET_CHECKSUMS = ("WHOLE", "VALID", "PARTIAL", "WRONG")
 #: What the user attaches: nothing, a program for one buffer, one for any number of them.
 PROGRAMS = ("NONE", "LINEAR", "FRAGS")
 #: What a program returns; INVALID is a number that means nothing.
@@ -47,7 +52,8 @@ BOOT = (
         doc="the device follows the specification, or does what the ops say"),
     Arg("features", "flags", names=FEATURES, width=4,
         doc="negotiated; RXHASH: the user switched receive hashing on; PREMAPPED: the driver maps "
-            "page_frag chunks itself (6.12's code, which no 6.12 release switches on)"),
+            "page_frag chunks itself (6.12's code, which no 6.12 release switches on); XDP_CSUM: "
+            "6.12 with what was proposed in 2023, programs although there is GUEST_CSUM"),
     Arg("ring_order", "int", 2, 5, default=3, doc="receive rings have 1 << ring_order descriptors"),
     Arg("pairs", "int", 1, 3, default=1, doc="max_virtqueue_pairs, with MQ or RSS"),
     Arg("cpus", "int", 1, 3, default=3, doc="online CPUs: at most so many pairs are used at first"),
@@ -181,16 +187,29 @@ OPS = (
     Op("nack", (
         Arg("commands", "flags", names=COMMANDS),
     ), "from now on the device refuses these commands of the control queue", weight=1),
+    Op("inet", (
+        _queue(),
+        Arg("kind", "enum", names=INET_KINDS),
+        Arg("checksum", "enum", names=INET_CHECKSUMS, doc="VALID and PARTIAL are in the header"),
+        Arg("vlans", "int", 0, 2, doc="tags in front"),
+        Arg("payload", "int", 0, 65_000, default=32, role="length",
+            interesting=(0, 1, 6, 33, 74, 128, 1400, 1446, 1460, 3434, 9000)),
+        Arg("gso_size", "int", 0, 65535, role="length", doc="of TCP; 0: no GSO",
+            interesting=(8, 536, 1448)),
+        Arg("inner_wrong", "bool", doc="of VXLAN: the inner checksum, which nobody looked at"),
+    ), "the device delivers a packet of a real protocol; a conforming device corrects it as with "
+       "`rx`", weight=8),
 )
 
 FOCUSES = (
     Focus("csum",
           ops=("rx", "burst", "use", "cont", "poll", "busy_poll", "work", "open", "consume",
-               "forward"),
-          doc="headers of packets: checksums, segmentation, hashes, and the bytes under them"),
+               "forward", "inet", "xdp", "verdict", "freeze", "restore", "nack"),
+          doc="headers of packets: checksums, segmentation, hashes, the bytes under them, and what "
+              "programs make of them"),
     Focus("xdp",
           ops=("rx", "burst", "use", "cont", "poll", "work", "open", "close", "resize", "consume",
-               "xdp", "verdict", "xmit", "sent", "release", "nack"),
+               "xdp", "verdict", "xmit", "sent", "release", "nack", "inet"),
           doc="programs, what they do with packets, and the frames that they send and redirect"),
     Focus("lifecycle",
           ops=("rx", "burst", "irq", "poll", "work", "open", "close", "channels", "resize",

@@ -14,6 +14,7 @@ cdef struct Origin:             # one buffer that the device completed
     uint8_t hdr[20]             # vnet header as written, if it is the first of its packet
     bint first
     uint8_t queue
+    uint16_t inet               # J_inet: what its first bytes are, 0 a pattern
     int packet
     int index                   # place in its packet, from 0
     uint32_t used               # used length
@@ -68,11 +69,29 @@ cdef inline uint8_t origin_byte(int origin, uint32_t at) noexcept nogil:
         if at < hdr_len:
             return o.hdr[at]
         at -= hdr_len
+        if o.inet:
+            return J_inet[o.inet].bytes[at] if at < J_inet[o.inet].len else payload_byte(origin, at)
         if at == 12:
             return 0x08
         if at == 13:
             return 0x00
+    elif unlikely(o.inet and at < J_inet[o.inet].len):
+        return J_inet[o.inet].bytes[at]
+    return payload_byte(origin, at)
+
+
+cdef inline uint8_t payload_byte(int origin, uint32_t at) noexcept nogil:
     return <uint8_t>(origin * 31 + at * 7 + 1)
+
+
+cdef inline uint32_t origin_headers(int origin) noexcept nogil:
+    """So many of the origin's first bytes are not its pattern's."""
+    cdef const Origin* o = &J_origins[origin]
+    if origin <= ORIGIN_CPU:
+        return 0
+    if o.inet:
+        return J_inet[o.inet].len + (vi.hdr_len if o.first else 0)
+    return vi.hdr_len + ETH_HLEN if o.first else 0
 
 
 cdef inline void hdr_copy(uint8_t* out, const uint8_t* hdr, uint32_t size) noexcept nogil:
@@ -217,6 +236,10 @@ cdef always_void judge_metadata(int s) noexcept nogil:
         expected = CHECKSUM_PARTIAL
     elif flags & HDR_F_DATA_VALID:
         expected = CHECKSUM_UNNECESSARY
+    if unlikely(p.ip_summed == CHECKSUM_UNNECESSARY and not vi.rxcsum):
+        violation(CHECK_S31, b"judge_metadata:rxcsum", b"skb", s,
+                  b"a checksum is said to be verified, by a device that is said to verify none", 0,
+                  0, 0)
     if unlikely(p.ip_summed != expected):
         violation(CHECK_S31, b"judge_metadata:ip_summed", b"skb", s,
                   b"ip_summed %lld, the header's flags %lld mean %lld", p.ip_summed, flags,
@@ -239,6 +262,8 @@ cdef always_void judge_metadata(int s) noexcept nogil:
     if unlikely(type == HDR_GSO_NONE and (p.gso_type != 0 or p.gso_size != 0)):
         violation(CHECK_S31, b"judge_metadata:gso_none", b"skb", s,
                   b"GSO type %lld size %lld on a packet without GSO", p.gso_type, p.gso_size, 0)
+    if unlikely(p.gso_type == 0 and type != HDR_GSO_NONE and flags & HDR_F_NEEDS_CSUM):
+        judge_no_gso(s, type, max(<uint32_t>hdr_u16(o.hdr, 4), <uint32_t>TCP_MIN_GSO_SIZE))
     if p.gso_type:
         if unlikely(p.gso_size == 0):
             violation(CHECK_S29, b"judge_metadata:gso_size", b"skb", s,
@@ -282,6 +307,20 @@ cdef always_void judge_metadata(int s) noexcept nogil:
                   b"hash %lld though none was negotiated", p.hash, 0, 0)
 
 
+cdef apart_void judge_no_gso(int s, uint8_t type, uint32_t size) noexcept nogil:
+    """S31: a packet whose header says GSO is none, though it has more than one segment."""
+    cdef const Skb* p = &K_skbs[s]
+    cdef uint32_t transport = p.csum_start - p.data
+    if type == HDR_GSO_TCPV4 or type == HDR_GSO_TCPV6:
+        transport += TCP_HLEN
+    elif type == HDR_GSO_UDP_L4:
+        transport += UDP_HLEN
+    if unlikely(p.len > transport and p.len - transport > size):
+        violation(CHECK_S31, b"judge_no_gso:lost", b"skb", s,
+                  b"a packet of %lld bytes and GSO type %lld is taken for one segment", p.len,
+                  type, 0)
+
+
 cdef apart_void judge_delivered(ReceiveQueue* rq, int s) noexcept nogil:
     """An skb is about to reach the stack."""
     cdef uint32_t memory
@@ -298,6 +337,9 @@ cdef apart_void judge_delivered(ReceiveQueue* rq, int s) noexcept nogil:
                   b"truesize %lld, it keeps %lld bytes of memory", K_skbs[s].truesize, memory, 0)
     if likely(A.prog == 0):
         judge_metadata(s)
+    if unlikely(J_origins[J_consumed[0]].inet or E.runs and K_skbs[s].ip_summed
+                == CHECKSUM_PARTIAL):
+        judge_inet(s)
 
 
 cdef inline void packet_begin() noexcept nogil:

@@ -11,6 +11,10 @@ cdef enum:
     EXPECTED_MAX = 320
     ANYTHING = -1               # origin of bytes that may be whatever they are
 
+    MOVED_HEAD = 1              # the start
+    MOVED_TAIL = 2
+    MOVED_BYTES = 4             # wrote
+
 cdef struct Run:
     int32_t origin
     uint32_t at
@@ -20,7 +24,8 @@ cdef struct Judged:             # the packet that is being received
     int runs                    # of the program
     int act                     # its verdict
     bint has_frags
-    bint partial                # some bytes of it are the program's
+    int moved                   # MOVED_*: what it did to the packet
+    bint known                  # it left a packet of TCP or UDP, of which it was given one
     uint32_t meta
     int n                       # of E_runs; -1: too many, nothing is compared
     uint64_t packets            # XDP statistics before it
@@ -119,11 +124,13 @@ cdef void expect_insert(int i, int n) noexcept nogil:
 
 
 cdef void judge_xdp_pull(uint32_t size) noexcept nogil:
+    E.moved |= MOVED_HEAD
     expect_drop_front(size)
 
 
 cdef void judge_xdp_push(uint32_t size) noexcept nogil:
     """What lies in front is whatever was there."""
+    E.moved |= MOVED_HEAD
     expect_insert(0, 1)
     if E.n > 0:
         E_runs[0].origin = ANYTHING
@@ -131,11 +138,13 @@ cdef void judge_xdp_push(uint32_t size) noexcept nogil:
 
 
 cdef void judge_xdp_trim(uint32_t size) noexcept nogil:
+    E.moved |= MOVED_TAIL
     expect_drop_back(size)
 
 
 cdef void judge_xdp_grow(uint32_t size) noexcept nogil:
     """The helper clears what it adds."""
+    E.moved |= MOVED_TAIL
     run_add(ORIGIN_CPU, 0, size)
 
 
@@ -145,7 +154,13 @@ cdef void judge_xdp_meta(uint32_t size) noexcept nogil:
 
 cdef void judge_xdp_write(uint32_t offset, uint32_t size, int origin, uint32_t at) noexcept nogil:
     """Bytes [offset, offset+size) are the program's now."""
-    cdef int i = 0, k
+    E.moved |= MOVED_BYTES
+    expect_write(offset, size, origin, at)
+
+
+cdef void expect_write(uint32_t offset, uint32_t size, int origin, uint32_t at) noexcept nogil:
+    """Bytes [offset, offset+size) are other ones."""
+    cdef int i = 0
     cdef uint32_t start = 0, cut
     cdef Run old
     while size and 0 <= i < E.n:
@@ -249,6 +264,8 @@ cdef void judge_xdp_begin(ReceiveQueue* rq, const XdpBuff* x) noexcept nogil:
                   b"the program is given a packet with GSO type %lld", o.hdr[1], 0, 0)
     E.runs = 1
     E.meta = 0
+    E.moved = 0
+    E.known = False
     E.has_frags = x.has_frags
     expect_device()
     judge_xdp_bounds(x, b"judge_xdp_begin:bounds")
@@ -258,6 +275,8 @@ cdef void judge_xdp_begin(ReceiveQueue* rq, const XdpBuff* x) noexcept nogil:
 cdef void judge_xdp_end(const XdpBuff* x, int act) noexcept nogil:
     E.act = act
     judge_xdp_bounds(x, b"judge_xdp_end:bounds")
+    if J_origins[J_consumed[0]].inet:
+        judge_inet_left(x)
 
 
 # ---- frames ------------------------------------------------------------------------------------
@@ -331,18 +350,22 @@ cdef void judge_xdp_skb(int s) noexcept nogil:
     cdef Skb* p = &K_skbs[s]
     cdef const Origin* o = &J_origins[J_consumed[0]]
     cdef bint header = o.first and o.written >= vi.hdr_len
+    cdef bint partial = header and o.hdr[0] & HDR_F_NEEDS_CSUM
+    if p.ip_summed == CHECKSUM_PARTIAL and partial:
+        # who completes it later may put another sum of addresses there: judge_inet()
+        expect_write(p.csum_start - p.data + p.csum_offset, 2, ANYTHING, 0)
     judge_xdp_bytes(skb_pieces(s, b"judge_xdp_skb:pieces"), 0, b"skb", s, b"judge_xdp_skb:bytes")
     if unlikely(p.meta_len != E.meta):
         violation(CHECK_S31, b"judge_xdp_skb:meta", b"skb", s,
                   b"%lld bytes of metadata, the program left %lld", p.meta_len, E.meta, 0)
-    if unlikely(p.ip_summed == CHECKSUM_PARTIAL or p.gso_size != 0 or p.hash != 0):
+    if unlikely(p.ip_summed == CHECKSUM_PARTIAL and not partial or p.gso_size != 0 or p.hash != 0):
         violation(CHECK_S31, b"judge_xdp_skb:stale", b"skb", s,
                   b"checksum %lld, GSO size %lld or hash %lld of a packet that a program may have "
                   b"changed", p.ip_summed, p.gso_size, p.hash)
-    if unlikely(header and o.hdr[0] & HDR_F_NEEDS_CSUM):
+    if unlikely(partial and p.ip_summed != CHECKSUM_PARTIAL):
         violation(CHECK_S31, b"judge_xdp_skb:partial", b"skb", s,
                   b"a partial checksum is delivered as none", 0, 0, 0)
-    if unlikely(header and o.hdr[0] & HDR_F_DATA_VALID and p.ip_summed != CHECKSUM_UNNECESSARY):
+    if unlikely(header and o.hdr[0] & HDR_F_DATA_VALID and p.ip_summed == CHECKSUM_NONE):
         violation(CHECK_S31, b"judge_xdp_skb:valid", b"skb", s,
                   b"a checksum that the device found valid is delivered as unknown", 0, 0, 0)
     if unlikely(p.ip_summed == CHECKSUM_UNNECESSARY
@@ -437,6 +460,10 @@ cdef void packet_end_xdp(ReceiveQueue* rq, const RqStats* was, const RqStats* no
     if unlikely(valid and drops and E.runs and E.act == XDP_PASS):
         violation(CHECK_S43, b"packet_end_xdp:passed", b"rq", rq.index,
                   b"a packet that the program passed was dropped", 0, 0, 0)
+    if unlikely(frame_errors and E.runs and E.known and E.act == XDP_PASS and W.faults_fired == 0
+                and not M.exhausted):
+        violation(CHECK_S43, b"packet_end_xdp:refused", b"rq", rq.index,
+                  b"a packet that the program passed whole is dropped for its header", 0, 0, 0)
     if unlikely(valid and drops and not E.runs and not xdp_may_drop(rq, o)):
         violation(CHECK_S43, b"packet_end_xdp:size" if J.n_consumed > 1
                   else b"packet_end_xdp:lost", b"rq", rq.index,

@@ -26,7 +26,7 @@ from vfuzz.conform.projection import (
     Step,
 )
 from vfuzz.program.schema import OpCall, ProgramData
-from vfuzz.targets.virtio_net.ops import BOOT, FEATURES, SCHEMA
+from vfuzz.targets.virtio_net.ops import BOOT, FEATURES, INET_CHECKSUMS, INET_KINDS, SCHEMA
 
 if TYPE_CHECKING:
     from vfuzz.api import Program
@@ -91,6 +91,9 @@ _CALLS = Calls(SCHEMA)
 calls_of = _CALLS.of
 _FEATURE_AT = {name: 1 << i for i, name in enumerate(FEATURES)}
 _PROFILES = next(arg for arg in BOOT if arg.name == "profile").names
+#: Headers of packets of real protocols, without tags.
+_INET_BYTES = {"TCP4": 54, "UDP4": 42, "TCP6": 74, "UDP6": 62, "OPTIONS6": 82, "IPIP": 74,
+               "VXLAN": 104, "SCTP": 62}  # fmt: skip
 _GSO_NAMES = next(a for op in SCHEMA.ops if op.name == "rx" for a in op.args
                   if a.name == "gso_type").names  # fmt: skip
 
@@ -126,7 +129,7 @@ def _machine(boot: Mapping[str, int], era: str) -> Machine:
         said.add("VERSION_1")
     if boot["mtu"] < 68:
         said.discard("MTU")
-    said.discard("PREMAPPED")
+    said -= {"PREMAPPED", "XDP_CSUM"}
     pairs = boot["pairs"] if said & {"MQ", "RSS"} else 1
     gso = {"GUEST_TSO4", "GUEST_TSO6", "GUEST_ECN", "GUEST_UFO"}
     if era != "linux-6.1":
@@ -151,7 +154,8 @@ def generated(boot: dict[str, int]) -> dict[str, int]:
 
 def _possible(boot: Mapping[str, int]) -> dict[str, int]:
     """Boot options without what these kernels have not."""
-    return {**boot, "swiotlb": 0, "features": boot["features"] & ~_FEATURE_AT["PREMAPPED"]}
+    none = _FEATURE_AT["PREMAPPED"] | _FEATURE_AT["XDP_CSUM"]
+    return {**boot, "swiotlb": 0, "features": boot["features"] & ~none}
 
 
 def _boot(boot: Mapping[str, int], machine: Machine) -> dict[str, int]:
@@ -195,6 +199,9 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
         name, args, _ = _CALLS.named(op.kind, op.args)
         if "race" in args:
             op = replace(op, args=tuple({**args, "race": 0, "at": 0}.values()))
+        if name == "inet":
+            put(schema.call("rx", **_plain(args)))
+            continue
         if name == "forward":
             put(schema.call("consume", count=1), SKIPPED[name])
             continue
@@ -289,6 +296,17 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
     return Shown(
         key=(), payload=payload, program=real, result=ran, skipped=skipped, cut=cut, shown=shown
     )
+
+
+def _plain(args: Mapping[str, int]) -> dict[str, int]:
+    """A packet of a real protocol as one of the same size and header, which is all that a driver
+    without a program looks at."""
+    kind = INET_KINDS[args["kind"]]
+    size = _INET_BYTES[kind] + _VLAN * args["vlans"] + args["payload"]
+    gso = {"TCP4": "TCPV4", "TCP6": "TCPV6"}.get(kind, "NONE") if args["gso_size"] else "NONE"
+    flags = {"PARTIAL": _NEEDS_CSUM, "VALID": _DATA_VALID}.get(INET_CHECKSUMS[args["checksum"]], 0)
+    return {"queue": args["queue"], "size": size, "flags": flags, "gso_type": _GSO_NAMES.index(gso),
+            "gso_size": args["gso_size"]}  # fmt: skip
 
 
 # ---- ops -----------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ cdef int64_t rig_receive(const int64_t* a) noexcept nogil:
 
 
 cdef int64_t rig_receive_done(const int64_t* a) noexcept nogil:
-    virtnet_receive_done(&vi_rq[a[0]], <int>a[1], K_skbs[a[1]].cb[0])
+    virtnet_receive_done(&vi_rq[a[0]], <int>a[1], K_skbs[a[1]].cb[0], False)
     return S.n
 
 
@@ -54,6 +54,11 @@ cdef int64_t rig_judge_bytes(const int64_t* a) noexcept nogil:
 
 cdef int64_t rig_judge_metadata(const int64_t* a) noexcept nogil:
     judge_metadata(<int>a[0])
+    return 0
+
+
+cdef int64_t rig_judge_inet(const int64_t* a) noexcept nogil:
+    judge_inet(<int>a[0])
     return 0
 
 
@@ -129,6 +134,7 @@ cdef void _rig_add_target():
     _rig_add("packet_end rq", rig_packet_end)
     _rig_add("judge_bytes skb", rig_judge_bytes)
     _rig_add("judge_metadata skb", rig_judge_metadata)
+    _rig_add("judge_inet skb", rig_judge_inet)
     _rig_add("judge_delivered rq skb", rig_judge_delivered)
     _rig_add("add_recvbuf rq -> 0 or -errno", rig_add_recvbuf)
     _rig_add("page_private frame -> frame", rig_page_private)

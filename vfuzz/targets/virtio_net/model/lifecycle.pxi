@@ -138,6 +138,9 @@ cdef void virtnet_probe() noexcept nogil:
     vi.has_rss = (f & BOOT_FEATURES_RSS) != 0
     vi.rxhash = (f & BOOT_FEATURES_RXHASH) != 0
     vi.fraglist = quirk(QUIRK_A17)
+    # 604141c036e1: as if only what is negotiated were validated
+    vi.rxcsum = not quirk(QUIRK_D06) or (f & BOOT_FEATURES_GUEST_CSUM) != 0
+    vi.xdp_csum = era_6_12() and (f & BOOT_FEATURES_XDP_CSUM) != 0
     if era_6_12():
         vi.rss_table_mem = rss_hdr_alloc(b"virtnet_probe:rss_hdr")
     if vi.has_rss or vi.has_rss_hash_report:

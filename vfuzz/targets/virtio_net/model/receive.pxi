@@ -420,16 +420,23 @@ cdef void virtio_skb_set_hash(Skb* p, const uint8_t* hdr) noexcept nogil:
         p.hash_type = PKT_HASH_TYPE_NONE
 
 
-cdef always_void virtnet_receive_done(ReceiveQueue* rq, int s, uint8_t flags) noexcept nogil:
-    """virtnet_receive_done(); in linux-6.1 the tail of receive_buf(). Metadata, then the stack."""
+cdef always_void virtnet_receive_done(ReceiveQueue* rq, int s, uint8_t flags,
+                                      bint by_flags) noexcept nogil:
+    """virtnet_receive_done(); in linux-6.1 the tail of receive_buf(). Metadata, then the stack.
+    by_flags: a program passed the packet, so its bytes say the rest (XDP_CSUM)."""
     cdef Skb* p = skb_get(s, b"virtnet_receive_done:skb")
     cdef uint8_t hdr[20]
+    cdef bint bad
     memcpy(hdr, p.cb, 20)
-    if vi.rxhash and vi.has_rss_hash_report:
-        virtio_skb_set_hash(p, hdr)
-    if flags & HDR_F_DATA_VALID:
-        p.ip_summed = CHECKSUM_UNNECESSARY
-    if virtio_net_hdr_to_skb(s, hdr):
+    if unlikely(by_flags):
+        bad = not csum_after_xdp(rq, s, flags)
+    else:
+        if vi.rxhash and vi.has_rss_hash_report:
+            virtio_skb_set_hash(p, hdr)
+        if flags & HDR_F_DATA_VALID:
+            p.ip_summed = CHECKSUM_UNNECESSARY
+        bad = virtio_net_hdr_to_skb(s, hdr) != 0
+    if bad:
         vi.rx_frame_errors += 1
         kfree_skb(s, b"virtnet_receive_done:frame_err")
         event(0x2500)
@@ -444,6 +451,17 @@ cdef always_void virtnet_receive_done(ReceiveQueue* rq, int s, uint8_t flags) no
     p.data += ETH_HLEN
     p.len -= ETH_HLEN
     stack_receive(s)
+
+
+cdef void save_header(ReceiveQueue* rq, uint64_t token, uint8_t flags) noexcept nogil:
+    """What of a packet's header is needed once a program has seen it (XDP_CSUM)."""
+    cdef uint8_t hdr[4]
+    rq.ran = False
+    rq.flags = flags
+    if quirk(QUIRK_H03) and not vi.big_packets:
+        hdr_read(token + 6, 4, hdr, b"save_header:csum_start")
+        rq.csum_start = hdr_u16(hdr, 0)
+        rq.csum_offset = hdr_u16(hdr, 2)
 
 
 # ---- receive_buf() -----------------------------------------------------------------------------
@@ -467,13 +485,16 @@ cdef void receive_buf(ReceiveQueue* rq, uint64_t token, uint32_t len, uint64_t c
     flags[0] = 0
     if era_6_12():
         # 703eec1b2422: saved before a program could overwrite them
-        if vi.big_packets and not vi.mergeable_rx_bufs and not quirk(QUIRK_D04):
+        if (vi.big_packets and not vi.mergeable_rx_bufs and not quirk(QUIRK_D04)
+                and not (quirk(QUIRK_H05) and vi.xdp_csum and vi.xdp_enabled)):
             hdr_read(addr_of(page_of_token(token, b"receive_buf:big_token"), 0), 1, flags,
                      b"receive_buf:flags_big")
         else:
             # D04: the token of big mode is a struct page; D05: a small token is the pad's start
             hdr_read(addr_of_token(token, b"receive_buf:flags_token"), 1, flags,
                      b"receive_buf:flags")
+        if unlikely(vi.xdp_csum):
+            save_header(rq, token, flags[0])
     if vi.mergeable_rx_bufs:
         s = receive_mergeable(rq, token, ctx, len, stats)
     elif vi.big_packets:
@@ -484,4 +505,11 @@ cdef void receive_buf(ReceiveQueue* rq, uint64_t token, uint32_t len, uint64_t c
         return
     if not era_6_12() or quirk(QUIRK_D03):
         flags[0] = K_skbs[s].cb[0]
-    virtnet_receive_done(rq, s, flags[0])
+    if unlikely(vi.xdp_csum):
+        if quirk(QUIRK_H04) and rq.ran and vi.mergeable_rx_bufs:
+            # read where the packet came in, which the program may have written to
+            hdr_read(token, 1, flags, b"receive_buf:flags_late")
+        # H07: whether a program is attached, not whether this packet met it
+        virtnet_receive_done(rq, s, flags[0], vi.xdp_enabled if quirk(QUIRK_H07) else rq.ran)
+        return
+    virtnet_receive_done(rq, s, flags[0], False)

@@ -65,6 +65,10 @@ cdef struct ReceiveQueue:
     uint32_t min_buf_len
     int xdp_rxq                 # RXQ_*
     int xdp_prog                # XDP_PROG_*
+    bint ran                    # it ran on the packet that is being received
+    uint8_t flags               # of that packet's header, saved (XDP_CSUM)
+    uint16_t csum_start
+    uint16_t csum_offset
     bint do_dma                 # premapped
     int32_t last_dma            # chunk whose DMA record still has the allocator's reference
 
@@ -84,6 +88,8 @@ cdef struct VirtnetInfo:
     bint rxhash                 # NETIF_F_RXHASH
     bint has_cvq
     bint fraglist               # NETIF_F_FRAGLIST
+    bint rxcsum                 # NETIF_F_RXCSUM
+    bint xdp_csum               # partial checksums under XDP: model/csum.pxi
     uint32_t hdr_len
     uint32_t max_mtu
     uint32_t ring_num

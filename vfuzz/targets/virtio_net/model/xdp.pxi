@@ -39,14 +39,19 @@ cdef int xdp_handler(ReceiveQueue* rq, XdpBuff* x, uint64_t original) noexcept n
     """virtnet_xdp_handler(): run the program, carry out XDP_TX and XDP_REDIRECT. PASS, TX,
     REDIRECT, or DROP for everything else. original: the buffer that x is a copy of, 0: of none."""
     cdef int act = xdp_program_run(rq, x)
+    cdef bint partial = (vi.xdp_csum and rq.flags & HDR_F_NEEDS_CSUM) and not quirk(QUIRK_H01)
     cdef int err
     cdef int32_t fr
+    rq.ran = True
     vi.xdp_stats.packets += 1
     event(0x6100 + <uint32_t>act * 8 + x.has_frags * 4 + era_6_12())
     if act == XDP_PASS:
         return act
     if act == XDP_TX:
         vi.xdp_stats.tx += 1
+        if partial:
+            # a frame has nothing that says where its checksum is to be put
+            return XDP_DROP
         if quirk(QUIRK_B03) and original:
             # 56a86f84b833
             fr = xdp_frame_of_original(x, original)
@@ -61,7 +66,7 @@ cdef int xdp_handler(ReceiveQueue* rq, XdpBuff* x, uint64_t original) noexcept n
         return act
     if act == XDP_REDIRECT:
         vi.xdp_stats.redirects += 1
-        if xdp_do_redirect(x, xdp_redirect_target()):
+        if partial or xdp_do_redirect(x, xdp_redirect_target()):
             return XDP_DROP
         vi.xdp_xmit |= XDP_XMIT_REDIR
         return act
@@ -162,7 +167,8 @@ cdef int receive_small_xdp(ReceiveQueue* rq, uint64_t buf, uint32_t xdp_headroom
     cdef XdpBuff x
     hdr_read(buf + header_offset, 2, hdr, b"receive_small_xdp:hdr")
     if (hdr[1] or (quirk(QUIRK_D07) and hdr[0])
-            or (era_6_12() and hdr[0] & HDR_F_NEEDS_CSUM and not quirk(QUIRK_D03))):
+            or (era_6_12() and hdr[0] & HDR_F_NEEDS_CSUM and not quirk(QUIRK_D03)
+                and not vi.xdp_csum)):
         # 95dbe9e7b321: any flag; 703eec1b2422: a partial checksum is not for programs
         return xdp_small_err(buf + header_offset, stats, True)
     if xdp_headroom < virtnet_get_headroom():
@@ -302,7 +308,7 @@ cdef uint64_t mergeable_xdp_get_buf(ReceiveQueue* rq, uint64_t buf, uint64_t ctx
     hdr_read(buf, 2, hdr, b"mergeable_xdp_get_buf:hdr")
     if hdr[1] or (hdr[0] and quirk(QUIRK_D08)):
         return 0
-    if hdr[0] & HDR_F_NEEDS_CSUM and not quirk(QUIRK_D03):
+    if hdr[0] & HDR_F_NEEDS_CSUM and not quirk(QUIRK_D03) and not vi.xdp_csum:
         return 0
     # 484beac2ffc1: A09, a page whatever the buffer has
     frame_sz[0] = PAGE_SIZE if quirk(QUIRK_A09) else mergeable_ctx_to_truesize(ctx)
@@ -435,6 +441,8 @@ cdef int xdp_refused(int prog) noexcept nogil:
     if quirk(QUIRK_D09):
         # 92502fe86c7c: TSO only was looked at
         offloads &= ~<uint32_t>(BOOT_FEATURES_GUEST_UFO | BOOT_FEATURES_GUEST_CSUM)
+    if vi.xdp_csum:
+        offloads &= ~<uint32_t>BOOT_FEATURES_GUEST_CSUM
     if offloads and not feature(BOOT_FEATURES_CTRL_GUEST_OFFLOADS):
         return -EOPNOTSUPP
     if vi.mergeable_rx_bufs and not feature(BOOT_FEATURES_VERSION_1):
@@ -486,9 +494,9 @@ cdef int virtnet_xdp_set(int prog) noexcept nogil:
             for i in range(vi.max_queue_pairs):
                 vi_rq[i].xdp_prog = prog
             if old_prog == XDP_PROG_NONE:
-                set_guest_offloads_if(0)
+                set_guest_offloads_if(offloads_under_xdp())
     elif prog == XDP_PROG_NONE:
-        set_guest_offloads_if(0)
+        set_guest_offloads_if(offloads_under_xdp())
         for i in range(vi.max_queue_pairs):
             vi_rq[i].xdp_prog = old_prog
     if vi.running or quirk(QUIRK_E16):
@@ -500,6 +508,11 @@ cdef int virtnet_xdp_set(int prog) noexcept nogil:
     event(0x6400 + <uint32_t>prog * 64 + <uint32_t>old_prog * 16 + <uint32_t>vi.running * 8
           + <uint32_t>(xdp_qp != 0) * 4 + <uint32_t>(err != 0))
     return err
+
+
+cdef inline uint32_t offloads_under_xdp() noexcept nogil:
+    """What the device may go on with while a program is attached."""
+    return vi.guest_offloads & BOOT_FEATURES_GUEST_CSUM if vi.xdp_csum else 0
 
 
 cdef void set_guest_offloads_if(uint32_t offloads) noexcept nogil:

@@ -415,7 +415,7 @@ static long disk_request(int op, uint32_t type, uint64_t sector, uint32_t len, u
 			 uint32_t off, uint32_t num, uint32_t flags, int shape, uint32_t pieces,
 			 int indirect, int what)
 {
-	static uint8_t raw[16 + 65536];
+	static uint8_t raw[16 + 0x40000];
 	uint64_t at = page * PAGE + off, data = at + 16, nowhere = AREA_PAGES * PAGE, told;
 	uint64_t in_header = type < 2 || shape == 5 ? sector : 0;
 	int reads = type == 0 || type == 8, flag = reads ? 2 : 0;

@@ -17,7 +17,6 @@ cdef struct Look:               # a packet taken apart, places from its first by
     uint8_t proto
     bint v6
     uint64_t pseudo
-    uint32_t len                # of all of it
 
 cdef Look L
 
@@ -82,7 +81,6 @@ cdef void inet_look(int n, uint32_t len) noexcept nogil:
     cdef uint32_t type
     cdef int tags = 0
     L.known = False
-    L.len = len
     if n >= PIECES_MAX or have < ETH_HLEN:
         return
     type = be16(b + at)
@@ -118,12 +116,14 @@ cdef bint look_valid(int n) noexcept nogil:
 
 cdef bint look_completes(int n, uint32_t start, uint32_t offset) noexcept nogil:
     """Would the packet that L knows be right with the sum from `start` to its end, complemented,
-    at `offset` behind that? skb_checksum_help()."""
+    at `offset` behind that? skb_checksum_help(), after ip_rcv() or ip6_rcv() has trimmed what lies
+    behind the IP packet."""
     cdef uint64_t sum
     if start != L.l4 or start + offset != L.check or L.proto == IPPROTO_SCTP:
         return False
-    sum = pieces_sum(n, L.l4, L.end) - pieces_be16(n, L.check)
-    sum += <uint16_t>~fold(pieces_sum(n, start, L.len))
+    sum = pieces_sum(n, L.l4, L.end)
+    sum += <uint16_t>~fold(sum)
+    sum -= pieces_be16(n, L.check)
     return fold(L.pseudo + sum) == 0xFFFF
 
 

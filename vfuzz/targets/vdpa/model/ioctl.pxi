@@ -581,6 +581,7 @@ cdef int ioctl_locked(int cmd, IoctlArg* arg) noexcept nogil:
     if cmd == CMD_SET_BACKEND_FEATURES:
         if r == -ENOIOCTLCMD:
             lock(L_DEV, b"vhost_vdpa_unlocked_ioctl:again")
+            # uncovered: this thread holds it already, which is V44
             r = vhost_vdpa_set_backend_features(arg)
             unlock(L_DEV, b"vhost_vdpa_unlocked_ioctl:again_unlock")
     elif r == -ENOIOCTLCMD:

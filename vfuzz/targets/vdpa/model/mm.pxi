@@ -48,7 +48,7 @@ cdef inline int frame_new() noexcept nogil:
     """The next frame in physical order, mapped once; -1 when there are no more."""
     cdef int f = mm.n_frames
     if unlikely(f >= FRAMES_MAX):
-        return -1
+        return -1       # uncovered: mm_map() has looked
     mm.n_frames += 1
     memset(&mm_frames[f], 0, sizeof(Frame))
     mm_frames[f].mapcount = 1
@@ -89,7 +89,7 @@ cdef int file_frame(int file, int pgoff) noexcept nogil:
     if mm_files[file][pgoff] == 0:
         f = frame_new()
         if f < 0:
-            return -1
+            return -1       # uncovered: mm_map() has looked
         mm_files[file][pgoff] = <uint16_t>(f + 1)
         mm.file_hi[file] = max(mm.file_hi[file], pgoff + 1)
     return mm_files[file][pgoff] - 1

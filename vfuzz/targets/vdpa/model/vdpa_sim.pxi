@@ -175,7 +175,7 @@ cdef int vdpasim_set_map(uint32_t asid, Iotlb* iotlb) noexcept nogil:
     cdef uint32_t ctrl = <uint32_t>sim_vqs[VQ_CTRL].vring.iotlb
     cdef int ret = 0
     if asid >= vdpa.nas:
-        return -EINVAL
+        return -EINVAL      # uncovered: no space has such an id
     # 9ee811009ad8: that one table is set was taken for both
     if quirk(QUIRK_B08):
         if vdpasim.initialized and vdpasim.initialized != asid + 1:
@@ -242,7 +242,7 @@ cdef int vdpasim_dma_unmap(uint32_t asid, uint64_t iova, uint64_t size) noexcept
 
 cdef int vdpasim_reset_map(uint32_t asid) noexcept nogil:
     if asid >= vdpa.nas:
-        return -EINVAL
+        return -EINVAL      # uncovered: no space has such an id
     lock(L_IOMMU, b"vdpasim_reset_map:lock")
     if not vdpasim.iommu_pt[asid]:
         vhost_iotlb_reset(&vdpasim_iommu[asid])

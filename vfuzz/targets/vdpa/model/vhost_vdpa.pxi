@@ -198,7 +198,7 @@ cdef uint64_t vhost_vdpa_backend_features() noexcept nogil:
         if vdpa.has_resume:
             features |= bit(VHOST_BACKEND_F_RESUME)
         if vdpa.has_desc_group:
-            features |= bit(VHOST_BACKEND_F_DESC_ASID)
+            features |= bit(VHOST_BACKEND_F_DESC_ASID)  # uncovered: no parent here has one
         if vhost_vdpa_has_persistent_map():
             features |= bit(VHOST_BACKEND_F_IOTLB_PERSIST)
         features |= vdpa.backend_features
@@ -275,7 +275,7 @@ cdef int vhost_vdpa_probe() noexcept nogil:
         # e07754e0a1ea: put_device() had freed all of it already
         if quirk(QUIRK_B02):
             check_obj(v.obj, b"vhost_vdpa_probe:freed")
-            ida_free(b"vhost_vdpa_probe:minor_again")
+            ida_free(b"vhost_vdpa_probe:minor_again")   # uncovered: v is gone, as that says
         return -ENOMEM
     return 0
 

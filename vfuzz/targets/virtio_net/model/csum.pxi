@@ -21,6 +21,8 @@ cdef bint packet_bytes(int s, uint32_t at, uint32_t size, uint8_t* out) noexcept
     if not pskb_may_pull(s, at + size, b"packet_bytes:pull"):
         return False
     p = skb_get(s, b"packet_bytes:skb")
+    # what was pulled lies behind what was posted
+    xdp_reach(p.head + p.data, p.head + p.tail)
     n = pieces_add(0, p.head + p.data + at, size, b"packet_bytes:read")
     for i in range(n):
         for k in range(K_pieces[i].size):

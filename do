@@ -98,7 +98,7 @@ smoke-kernel)
         *(t.name for t in vfuzz.targets() if find_spec(t.package.__name__ + ".real")))'); do
         "$bin/vfuzz" conform "$target" --kernel "$kernel" --generate 500 "$@"
     done
-    exec "$bin/python" -m pytest -m kernel
+    VFUZZ_TEST_KERNELS=$kernel exec "$bin/python" -m pytest -m kernel
     ;;
 lint)
     set_up --group dev

@@ -4,10 +4,13 @@ reads."""
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from types import ModuleType
 
 import pytest
+
+from vfuzz.conform.kernel import Kernel, installed
 
 
 def need(name: str) -> ModuleType:
@@ -17,3 +20,19 @@ def need(name: str) -> ModuleType:
     except ImportError as error:
         mend = "./do build" if name.startswith("vfuzz.") else "./do test and ./do test-slow do that"
         pytest.fail(f"{error}. Build or install it first: {mend}", pytrace=False)
+
+
+def kernels(*eras: str) -> list[Kernel]:
+    """Kernels to test with: those that VFUZZ_TEST_KERNELS names, with commas between them, or all
+    that there are, with one of each era at least."""
+    there = installed()
+    if names := os.environ.get("VFUZZ_TEST_KERNELS", ""):
+        found = [kernel for kernel in there if kernel.name in names.split(",")]
+        missing = set(names.split(",")) - {kernel.name for kernel in found}
+    else:
+        found = [kernel for kernel in there if kernel.era in eras]
+        missing = set(eras) - {kernel.era for kernel in found}
+    if missing or not found:
+        pytest.fail(f"no kernel {', '.join(sorted(missing))}: `vfuzz kernel build` makes it",
+                    pytrace=False)  # fmt: skip
+    return found

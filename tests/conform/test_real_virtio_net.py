@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import marshal
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import vfuzz
-from tests.needs import need
-from vfuzz.conform import kernel as kernels
+from tests.needs import kernels, need
 from vfuzz.conform.session import Session, generated
 from vfuzz.targets.virtio_net import real
 
@@ -203,24 +201,16 @@ def test_explained_differences_are_on_the_page():
 # ---- on a real kernel ----
 
 
-def _kernels() -> Iterator[kernels.Kernel]:
-    for kernel in kernels.installed():
-        if (kernel.dir / "modules" / "vfuzz_net" / "vfuzz_net.ko").is_file():
-            yield kernel
-
-
 @pytest.mark.kernel
-@pytest.mark.parametrize("era", TARGET.eras)
-def test_seeds_agree_with_a_kernel(era: str):
-    found = [kernel for kernel in _kernels() if kernel.era == era]
-    assert found, f"no kernel of {era} with the module: `vfuzz kernel build` makes it"
+def test_seeds_agree_with_real_kernels():
     programs = [TARGET.parse(path.read_text()) for path in CORPUS if path.parent.name == "seeds"]
-    with Session(TARGET, found[0], era) as session:
-        totals = session.run(programs)
-    assert totals.programs == len(programs)
-    assert totals.observables > 50 * len(programs)
-    assert totals.unexplained == [], [found.signature for found in totals.unexplained]
-    assert totals.deaths == 0
+    for kernel in kernels(*TARGET.eras):
+        with Session(TARGET, kernel, kernel.era) as session:
+            totals = session.run(programs)
+        assert totals.programs == len(programs)
+        assert totals.observables > 50 * len(programs)
+        assert totals.unexplained == [], [found.signature for found in totals.unexplained]
+        assert totals.deaths == 0
 
 
 def test_nothing_is_done_behind_a_violation():

@@ -28,6 +28,9 @@ cdef struct TxRing:
     int num
     int num_free
     bint indirect
+    bint packed
+    bint event                  # the device names the entry at which it wants a kick
+    bint named                  # packed: it did so already
     uint32_t tail               # next to be added; oldest that the device has, oldest of all
     uint32_t next
     uint32_t head
@@ -35,9 +38,13 @@ cdef struct TxRing:
     TxEntry entry[TX_ENTRIES]
 
 
-cdef inline void txring_init(TxRing* r, int num, bint indirect) noexcept nogil:
+cdef inline void txring_init(TxRing* r, int num, bint indirect, bint packed,
+                             bint event) noexcept nogil:
     r.num = num
     r.indirect = indirect
+    r.packed = packed
+    r.event = event
+    r.named = False
     r.num_free = num
     r.tail = r.next = r.head = r.kicked = 0
 
@@ -107,8 +114,14 @@ cdef uint64_t txring_get(TxRing* r, bint unused, site_t site) noexcept nogil:
     return e.token
 
 
-cdef void txring_kick(TxRing* r) noexcept nogil:
+cdef bint txring_kick(TxRing* r) noexcept nogil:
+    """virtqueue_kick_prepare() and virtqueue_notify(): is there a kick? Not for nothing new where
+    the device names an entry; that of a packed ring does so from its first kick on."""
+    if r.tail == r.kicked and r.event and (r.named or not r.packed):
+        return False
+    r.named = True
     r.kicked = r.tail
+    return True
 
 
 cdef uint64_t txring_send(TxRing* r, site_t site) noexcept nogil:

@@ -11,7 +11,7 @@ cdef enum:
 
     BLK_DATA_MAX = 0x40000      # bytes of data that op blk has at most
 
-    SCRIPT_MAX = 1 << 20        # bytes; more is for nobody to do again
+    SCRIPT_MAX = 1 << 23        # bytes; more is for nobody to do again
 
 cdef struct Driver:
     uint16_t[NVQS_MAX] slot     # the next descriptor of each queue

@@ -60,8 +60,9 @@ cdef int inet_new() noexcept nogil:
     """A place in J_inet, empty; 0 when there is none."""
     global J_n_inet
     if J_n_inet == INET_MAX:
+        # uncovered: a program has fewer ops than would be needed
         M.exhausted = True
-        return 0
+        return 0        # uncovered: as above
     J_n_inet += 1
     memset(&J_inet[J_n_inet - 1], 0, sizeof(InetBytes))
     return J_n_inet - 1
@@ -137,7 +138,7 @@ cdef uint32_t pieces_copy(int n, uint8_t* out, uint32_t size) noexcept nogil:
 
 cdef void crc32c_init() noexcept nogil:
     cdef uint32_t i, k, c
-    for i in range(256):
+    for i in range(256):    # uncovered: once, when the module is loaded
         c = i
         for k in range(8):
             c = (c >> 1) ^ (0x82F63B78u if c & 1 else 0)

@@ -645,6 +645,7 @@ static struct vf_device vf_nobody; /* who has a name for what is seen at the end
 static void vf_unplug(void)
 {
 	struct netdev_bpf none = { .command = XDP_SETUP_PROG };
+	int i;
 
 	if (!vf)
 		return;
@@ -653,8 +654,13 @@ static void vf_unplug(void)
 		virtio_device_restore(&vf->vdev);
 	/* nothing is received any more: a program may end just before what would spoil the guest */
 	virtio_break_device(&vf->vdev);
-	/* who takes a program away sends commands, and warns where they are not answered */
+	/*
+	 * What was sent is taken back still: virtnet_poll_cleantx() would look for it for ever in a
+	 * broken ring. Who takes a program away sends commands, and warns where they are not answered.
+	 */
 	vf->device.nack = 0;
+	for (i = 1; i < vf->n_vqs; i += 2)
+		__virtqueue_unbreak(vf->vqs[i]);
 	if (vf->n_vqs)
 		__virtqueue_unbreak(vf->vqs[vf->cvq]);
 	vf_drain();

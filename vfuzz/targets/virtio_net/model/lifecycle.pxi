@@ -110,7 +110,8 @@ cdef int init_vqs() noexcept nogil:
         V_vqs[i].premapped = vi_rq[i].do_dma and (vi.mergeable_rx_bufs or not vi.big_packets)
         V_vqs[i].enabled = False
         vi_rq[i].min_buf_len = mergeable_min_buf_len()
-        txring_init(&vi_sq[i].vq, <int>vi.ring_num, feature(BOOT_FEATURES_INDIRECT_DESC))
+        txring_init(&vi_sq[i].vq, <int>vi.ring_num, feature(BOOT_FEATURES_INDIRECT_DESC),
+                    feature(BOOT_FEATURES_RING_PACKED), feature(BOOT_FEATURES_EVENT_IDX))
     kfree(names, b"init_vqs:free_names")
     return 0
 

@@ -136,8 +136,7 @@ cdef int xdp_xmit(const int32_t* frames, int n, bint flush) noexcept nogil:
             judge_frame_made(frames[i], vi.hdr_len)
         nxmit += 1
     if flush:
-        txring_kick(&sq.vq)
-        sq.stats.kicks += 1
+        sq.stats.kicks += txring_kick(&sq.vq)
     sq.stats.xdp_tx += <uint64_t>n
     sq.stats.xdp_tx_drops += <uint64_t>(n - nxmit)
     event(0x6000 + <uint32_t>sq.vq.num_free * 4 + (nxmit == n) * 2 + flush)
@@ -160,8 +159,7 @@ cdef inline void virtnet_napi_tx_enable(int i) noexcept nogil:
 cdef void xdp_kick() noexcept nogil:
     """virtnet_poll() after XDP_TX: one kick for all."""
     cdef SendQueue* sq = xdp_get_sq(b"xdp_kick:sq")
-    txring_kick(&sq.vq)
-    sq.stats.kicks += 1
+    sq.stats.kicks += txring_kick(&sq.vq)
 
 
 cdef void sq_free_unused(int i) noexcept nogil:

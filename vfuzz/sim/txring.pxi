@@ -66,18 +66,22 @@ cdef void txring_table_free(TxEntry* e, site_t site) noexcept nogil:
 cdef int txring_add(TxRing* r, const TxPart* parts, int n, uint64_t token,
                     site_t site) noexcept nogil:
     """virtqueue_add_outbuf(): 0, -ENOSPC, -ENOMEM. A fault site (add), and each mapping (map)."""
-    cdef TxEntry* e = &r.entry[r.tail & (TX_ENTRIES - 1)]
-    cdef int i
+    cdef TxEntry* e = &r.entry[r.tail & (TX_ENTRIES - 1)]   # of a full ring: the oldest
+    cdef uint64_t table = 0
+    cdef int i, slots
     if fault(FAULT_ADD, site):
         return -ENOMEM
-    e.table = 0
     if r.indirect and n > 1 and r.num_free:
         # without memory for a table the ring has the parts themselves
-        e.table = kmalloc(<uint32_t>n * 16, site)
-    e.slots = 1 if e.table else n
-    if r.num_free < e.slots:
-        txring_table_free(e, site)
+        table = kmalloc(<uint32_t>n * 16, site)
+    slots = 1 if table else n
+    if r.num_free < slots:
+        kfree(table, site)
+        if not r.packed:
+            r.kicked = r.tail   # virtqueue_add_split() kicks at once: no room, and out it must
         return -ENOSPC
+    e.table = table
+    e.slots = slots
     e.n = -1                    # nothing is whole yet
     for i in range(n):
         e.part[i] = parts[i]

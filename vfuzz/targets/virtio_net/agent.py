@@ -374,8 +374,7 @@ class Programs:
 
     def attach(self, interface, kind):
         """kind: 0 none, 1 for one buffer, 2 for any number of them. 0 or -errno."""
-        self.turn ^= 1
-        fd = self.loaded[kind][self.turn] if kind else -1
+        fd = self.loaded[kind][self.turn ^ 1] if kind else -1
         inner = struct.pack("<HHi", 8, IFLA_XDP_FD, fd)
         inner += struct.pack("<HHI", 8, IFLA_XDP_FLAGS, XDP_FLAGS_DRV_MODE)
         body = struct.pack("<BxHiII", 0, 0, interface, 0, 0)
@@ -384,7 +383,10 @@ class Programs:
         while True:
             reply = self.sock.recv(65536)
             if struct.unpack_from("<H", reply, 4)[0] == NLMSG_ERROR:
-                return struct.unpack_from("<i", reply, 16)[0]
+                ret = struct.unpack_from("<i", reply, 16)[0]
+                if ret == 0:  # the next is another one than what is attached
+                    self.turn ^= 1
+                return ret
 
 
 class Machine(agent.Machine):

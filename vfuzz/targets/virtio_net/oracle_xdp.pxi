@@ -349,6 +349,7 @@ cdef void judge_xdp_skb(int s) noexcept nogil:
     """An skb that a program passed: its bytes (S36) and what is said of them (S31)."""
     cdef Skb* p = &K_skbs[s]
     cdef const Origin* o = &J_origins[J_consumed[0]]
+    # a hostile device may write no header: what an older packet left in its place is as good
     cdef bint header = o.first and o.written >= vi.hdr_len
     cdef bint partial = header and o.hdr[0] & HDR_F_NEEDS_CSUM
     if p.ip_summed == CHECKSUM_PARTIAL and partial:
@@ -358,7 +359,8 @@ cdef void judge_xdp_skb(int s) noexcept nogil:
     if unlikely(p.meta_len != E.meta):
         violation(CHECK_S31, b"judge_xdp_skb:meta", b"skb", s,
                   b"%lld bytes of metadata, the program left %lld", p.meta_len, E.meta, 0)
-    if unlikely(p.ip_summed == CHECKSUM_PARTIAL and not partial or p.gso_size != 0 or p.hash != 0):
+    if unlikely(p.ip_summed == CHECKSUM_PARTIAL and header and not partial or p.gso_size != 0
+                or p.hash != 0):
         violation(CHECK_S31, b"judge_xdp_skb:stale", b"skb", s,
                   b"checksum %lld, GSO size %lld or hash %lld of a packet that a program may have "
                   b"changed", p.ip_summed, p.gso_size, p.hash)
@@ -368,8 +370,8 @@ cdef void judge_xdp_skb(int s) noexcept nogil:
     if unlikely(header and o.hdr[0] & HDR_F_DATA_VALID and p.ip_summed == CHECKSUM_NONE):
         violation(CHECK_S31, b"judge_xdp_skb:valid", b"skb", s,
                   b"a checksum that the device found valid is delivered as unknown", 0, 0, 0)
-    if unlikely(p.ip_summed == CHECKSUM_UNNECESSARY
-                and not (header and o.hdr[0] & HDR_F_DATA_VALID)):
+    if unlikely(p.ip_summed == CHECKSUM_UNNECESSARY and header
+                and not o.hdr[0] & HDR_F_DATA_VALID):
         violation(CHECK_S31, b"judge_xdp_skb:unasked", b"skb", s,
                   b"a checksum is delivered as valid that nobody validated", 0, 0, 0)
 

@@ -65,8 +65,8 @@ cdef cold_void script_add(int kind, uint64_t at, uint32_t n, const void* bytes) 
     cdef ScriptEntry e
     cdef uint32_t stored = 0 if bytes == NULL else n
     if S.size + sizeof(ScriptEntry) + stored > SCRIPT_MAX:
-        S.size = SCRIPT_MAX + 1
-        return
+        S.size = SCRIPT_MAX + 1     # uncovered: no program of the corpus does that much
+        return                      # uncovered: as above
     e.op = <int16_t>W.op
     e.kind = <uint16_t>kind
     e.n = n

@@ -642,6 +642,6 @@ cdef int vhost_vdpa_fault(uint32_t upage) noexcept nogil:
         return -EFAULT
     index = mm_pages[upage].doorbell - 1
     if vhost_vdpa_get_vq_notification(index, b"vhost_vdpa_fault:index"):
-        return -EFAULT
+        return -EFAULT      # uncovered: mmap() has asked the same
     ops_kick_vq(index)
     return 0

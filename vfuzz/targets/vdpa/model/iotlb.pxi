@@ -165,27 +165,29 @@ cdef int vhost_iotlb_add_range_ctx(Iotlb* iotlb, uint64_t start, uint64_t last, 
     cdef Map* p
     lockdep_assert_held(iotlb.lock, b"vhost_iotlb_add_range_ctx:lock")
     if last < start:
-        return -EFAULT
+        return -EFAULT      # uncovered: whoever has a range from a process has looked
     # 1ed35ac7f3fe: a table without RETIRE used to have no limit, and 0 was none
     bounded = not (quirk(QUIRK_A44) or era_7_0())
     if bounded and iotlb.limit == 0:
-        return -EINVAL
+        return -EINVAL      # uncovered: no table with that limit is made
     # e2ae38cf3d91: the size of everything does not fit
     if start == 0 and last == U64_MAX and not quirk(QUIRK_A41):
         mid = last // 2
         if bounded:
+            # only an empty table of a device gets everything, and that has room for more
             if iotlb.limit < 2:
-                return -ENOSPC
+                return -ENOSPC      # uncovered: as above
             if not (iotlb.flags & VHOST_IOTLB_FLAG_RETIRE) and iotlb.nmaps > iotlb.limit - 2:
-                return -ENOSPC
+                return -ENOSPC      # uncovered: as above
         err = vhost_iotlb_add_range_ctx(iotlb, start, mid, addr, perm, opaque)
         if err:
             return err
         addr += mid + 1
         start = mid + 1
     if iotlb.limit and iotlb.flags & VHOST_IOTLB_FLAG_RETIRE and (
+            # uncovered: no table of these devices has RETIRE
             iotlb.nmaps >= iotlb.limit if bounded else iotlb.nmaps == iotlb.limit):
-        # uncovered: no table of these devices has RETIRE
+        # uncovered: as above
         m = iotlb.head
         vhost_iotlb_map_unlink(iotlb, m, b"vhost_iotlb_add_range_ctx:retire")
     elif bounded and iotlb.nmaps >= iotlb.limit:

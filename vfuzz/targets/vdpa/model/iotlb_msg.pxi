@@ -319,6 +319,7 @@ cdef int process_iotlb_msg_locked(uint32_t asid, const VhostIotlbMsg* msg) noexc
         v.in_batch = False
         # c82729e06644: an empty address space was removed
         if quirk(QUIRK_A16) and A_as[a].iotlb.nmaps == 0:
+            # uncovered: A16 is seen at once, and its program in the corpus has the other place
             vhost_vdpa_remove_as(asid)
     else:
         r = -EINVAL

@@ -55,7 +55,7 @@ cdef void judge_disk_range(uint64_t offset, uint64_t n) noexcept nogil:
     cdef uint64_t size = <uint64_t>BLK_CAPACITY << SECTOR_SHIFT
     if n == 0 or (offset < size and n <= size - offset):
         return
-    if offset >= size:
+    if offset >= size or JD.behind:     # bytes of a sector far enough behind it begin at 0 again
         violation(CHECK_V51, b"judge_disk_range:start", b"disk", <int64_t>offset,
                   b"a request begins at byte %lld of a disk of %lld", <int64_t>offset,
                   <int64_t>size, 0)

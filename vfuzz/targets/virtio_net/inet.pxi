@@ -41,6 +41,8 @@ cdef InetBytes J_inet[INET_MAX]
 cdef int J_n_inet               # entry 0 is none
 cdef uint32_t[256] crc32c_table
 
+crc_prepare(crc32c_table, 0x82F63B78u)
+
 
 cdef inline void inet_reset() noexcept nogil:
     global J_n_inet
@@ -136,18 +138,6 @@ cdef uint32_t pieces_copy(int n, uint8_t* out, uint32_t size) noexcept nogil:
     return have
 
 
-cdef void crc32c_init() noexcept nogil:
-    cdef uint32_t i, k, c
-    for i in range(256):    # uncovered: once, when the module is loaded
-        c = i
-        for k in range(8):
-            c = (c >> 1) ^ (0x82F63B78u if c & 1 else 0)
-        crc32c_table[i] = c
-
-
-crc32c_init()
-
-
 cdef uint32_t pieces_crc32c(int n, uint32_t start, uint32_t end, uint32_t zero) noexcept nogil:
     """CRC-32C of bytes [start, end), the four at `zero` taken for zeroes."""
     cdef uint32_t pos = 0, k, crc = 0xFFFFFFFFu
@@ -159,7 +149,7 @@ cdef uint32_t pieces_crc32c(int n, uint32_t start, uint32_t end, uint32_t zero) 
             byte = origin_byte(K_pieces[i].origin, K_pieces[i].at + k)
             if zero <= pos + k < zero + 4:
                 byte = 0
-            crc = crc32c_table[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+            crc = crc_next(crc32c_table, crc, byte)
             k += 1
         pos += K_pieces[i].size
     return ~crc

@@ -229,3 +229,22 @@ def test_another_image_is_found_again_from_elsewhere(
     name = kernels.find("./linux").name
     monkeypatch.chdir("/")
     assert kernels.find(name).version == "6.12.9"
+
+
+def test_a_kernel_that_was_linked_otherwise_is_linked_again(tree: Path, tmp_path: Path):
+    (tree / "arch/um/Makefile").write_text("LINK_WRAPS = -Wl,--wrap,malloc\n")
+    out = tmp_path / "build"
+    out.mkdir()
+    (out / ".config").write_text("# CONFIG_FRAME_POINTER is not set\n")
+    (out / "vmlinux").touch()
+    (out / "linux").touch()
+    words = kernels.linking(tree, out)
+    assert words == [f"LINK_WRAPS=-Wl,--wrap,malloc {kernels.NO_TRACES}"]
+    assert not (out / "vmlinux").exists()
+    assert not (out / "linux").exists()
+    (out / "vmlinux").touch()
+    assert kernels.linking(tree, out) == words
+    assert (out / "vmlinux").exists()
+    (out / ".config").write_text("CONFIG_FRAME_POINTER=y\n")  # the traces say something then
+    assert kernels.linking(tree, out) == []
+    assert not (out / "vmlinux").exists()

@@ -888,6 +888,8 @@ static int vf_do(const struct vf_request *r)
 	case VF_RELEASE:
 		return vf_release_frames(&vf->device, a[0]);
 	case VF_BREAK:
+		if (!vf->dev)
+			return -ENODEV;
 		virtio_break_device(&vf->vdev);
 		vf->device.gone = 1;
 		return 0;

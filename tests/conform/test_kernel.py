@@ -132,6 +132,22 @@ def test_a_removed_kernel_is_gone():
     assert kernels.installed() == []
 
 
+def test_a_module_of_another_source_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(kernels, "modules_dir", lambda: tmp_path)
+    kernel = _made("mine", "6.12.1")
+    for home in (tmp_path / "some", kernel.dir / "modules" / "some"):
+        home.mkdir(parents=True)
+        (home / "some.c").write_text("int some;")
+    with pytest.raises(UsageError, match="kernel mine has no module some"):
+        kernel.module("some")
+    built = kernel.dir / "modules" / "some" / "some.ko"
+    built.touch()
+    assert kernel.module("some") == built
+    (tmp_path / "some" / "some.c").write_text("int other;")
+    with pytest.raises(UsageError, match=r"module some of another vfuzz.*--name mine"):
+        kernel.module("some")
+
+
 def test_a_kernel_is_found_by_its_folder_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     kernel = _made("mine", "6.12.1")
     for path in (kernel.dir, kernel.dir / "build", kernel.image):

@@ -85,12 +85,19 @@ class Kernel(msgspec.Struct, kw_only=True):
         return era_of(self.version)
 
     def module(self, name: str) -> Path:
-        """A module that was built with it. Raises UsageError."""
+        """A module that was built with it, of this vfuzz's source. Raises UsageError."""
         path = self.dir / "modules" / name / f"{name}.ko"
         if not path.is_file():
             raise UsageError(
                 f"kernel {self.name} has no module {name}: `vfuzz kernel build` makes it"
             )
+        for source in (modules_dir() / name).glob("*.[ch]"):
+            copy = path.with_name(source.name)
+            if not copy.is_file() or copy.read_bytes() != source.read_bytes():
+                raise UsageError(
+                    f"kernel {self.name} has module {name} of another vfuzz: build it again as "
+                    f"before, `vfuzz kernel build ... --name {self.name}`, which compiles only that"
+                )
         return path
 
 

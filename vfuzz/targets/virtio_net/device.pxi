@@ -9,6 +9,7 @@ cdef int dev_packet[QUEUES_MAX]  # packet that `cont` continues, 0 none
 cdef int dev_n_packets
 cdef uint32_t dev_off           # guest offloads that the driver switched off
 cdef uint32_t dev_nack          # commands that it refuses
+cdef bint dev_gone              # it was pulled out
 
 
 cdef enum:
@@ -22,8 +23,16 @@ cdef inline void dev_set_offloads(uint32_t offloads) noexcept nogil:
     dev_off = GUEST_OFFLOADS & ~offloads
 
 
+cdef inline void dev_back() noexcept nogil:
+    """The driver resets the device: there is one again, if it was gone."""
+    global dev_gone
+    dev_gone = False
+
+
 cdef inline bint dev_refuses(uint32_t command) noexcept nogil:
-    """The driver's command is answered with VIRTIO_NET_ERR."""
+    """The driver's command is answered with VIRTIO_NET_ERR, or cannot be put into a broken ring."""
+    if dev_gone:
+        return True
     if command == NACK_COMMANDS_GUEST_OFFLOADS and not feature(BOOT_FEATURES_CTRL_GUEST_OFFLOADS):
         return True
     return (dev_nack & command) != 0
@@ -40,10 +49,11 @@ cdef inline bint offload(uint32_t bit) noexcept nogil:
 
 
 cdef inline void device_reset() noexcept nogil:
-    global dev_n_packets, dev_nack
+    global dev_n_packets, dev_nack, dev_gone
     cdef int i
     dev_n_packets = 1
     dev_nack = 0
+    dev_gone = False
     dev_set_offloads(GUEST_OFFLOADS)
     for i in range(QUEUES_MAX):
         dev_packet[i] = 0
@@ -127,9 +137,9 @@ cdef void hdr_write(uint8_t* hdr, uint32_t flags, uint8_t gso_type, uint32_t gso
 
 cdef inline bint dev_may_use(int q) noexcept nogil:
     """Has the device a live queue q that it may touch? One whose used ring it falsified it leaves
-    alone: what it holds there is no longer its own."""
+    alone: what it holds there is no longer its own. Nor can a device that is gone."""
     return (q < vi.max_queue_pairs and V_vqs[q].live and V_vqs[q].enabled and V.driver_ok
-            and not V_vqs[q].falsified)
+            and not V_vqs[q].falsified and not dev_gone)
 
 
 cdef inline int dev_queue(uint32_t q) noexcept nogil:
@@ -514,3 +524,17 @@ cdef int op_nack(const vf_op* op) noexcept nogil:
     cdef bint other = dev_nack != op.arg[NACK_COMMANDS]
     dev_nack = op.arg[NACK_COMMANDS]
     return other
+
+
+cdef int op_break_device() noexcept nogil:
+    """virtio_break_device(): what a transport does when its device is pulled out. Rings stay as
+    they are, and nobody takes anything out of them. Returns whether there was a device."""
+    global dev_gone
+    cdef int i
+    if not vi.registered:
+        return -ENODEV
+    dev_gone = True
+    for i in range(vi.max_queue_pairs):
+        V_vqs[i].broken = True
+        vi_sq[i].vq.broken = True
+    return 0

@@ -65,6 +65,8 @@ KNOWN: tuple[Known, ...] = (
            "the MTU limit of XDP forgets headers: full-sized packets are dropped"),
     *_both("S43@judge_queues:no_mq", "virtio-net-xdp-rss-queues",
            "with RSS but not MQ, attaching changes the number of queues that the stack knows only"),
+    Known(_OLD, "S45@poll_cleantx:loop", "docs/findings/virtio-net-broken-cleantx.md",
+          "a poll looks for ever for what was sent in a ring that is broken"),
     Known(_OLD, "S43@packet_end_xdp:copy_lost", "docs/findings/virtio-net-R02.md",
           "R02: without memory for an skb a linearised packet leaks and is not counted"),
     Known(_OLD, "S31@judge_xdp_skb:partial", "docs/findings/virtio-net-R13.md",

@@ -43,9 +43,9 @@ VERSION_MAX_S = 10.0
 #: ways by it: the guest's has to be the one that is in use.
 AS_ON_X86 = tuple(f"CFLAGS_{name}.o=-DNET_IP_ALIGN=0" for name in ("virtio_net", "skbuff"))
 #: KASAN asks for the stack at each kmalloc() and kfree(). User-Mode Linux looks at every word of
-#: it, and keeps none of them unless there are frame pointers: half of a guest's time went into empty
-#: traces. So without frame pointers the asking is linked to a function of the same kernel that says
-#: "none" at once: it takes anything and returns 0.
+#: it, and keeps none of them unless there are frame pointers: half of a guest's time went there. So
+#: without frame pointers the asking is linked to a function of the same kernel that says "none" at
+#: once: it takes anything and returns 0.
 NO_TRACES = "-Wl,--wrap,stack_trace_save -Wl,--defsym,__wrap_stack_trace_save=noop_fsync"
 TREE_MIN = 2 << 30  # bytes of disk for an unpacked tree with its archive
 BUILD_MIN = 1 << 29  # and for a build folder

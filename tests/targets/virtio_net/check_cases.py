@@ -488,7 +488,7 @@ JUDGED = [
            spare=(0, "deliver", 0, 1518), behind="boot()\nopen()\n"),
     script("S39", "a full ring of buffers that are too short", ("deliver", 0, 6133),
            spare=(0, "deliver", 0, 6132),
-           behind="boot(features=MRG_RXBUF|VERSION_1, ring_order=2)\nopen()\n"),
+           behind="boot(features=MRG_RXBUF|VERSION_1|MTU, ring_order=2)\nopen()\n"),
 ]
 
 # ---- XDP -----------------------------------------------------------------------------------------

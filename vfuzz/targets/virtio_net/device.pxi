@@ -17,6 +17,10 @@ cdef enum:
                       | BOOT_FEATURES_GUEST_ECN | BOOT_FEATURES_GUEST_UFO | BOOT_FEATURES_GUEST_USO)
 
 
+cdef enum:
+    GUEST_GSO = GUEST_OFFLOADS & ~BOOT_FEATURES_GUEST_CSUM
+
+
 cdef inline void dev_set_offloads(uint32_t offloads) noexcept nogil:
     """VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET, and with all of them a reset."""
     global dev_off
@@ -203,16 +207,26 @@ cdef inline uint32_t gso_size_allowed(uint32_t size) noexcept nogil:
     return min(max(size, <uint32_t>536), <uint32_t>65000)
 
 
+cdef inline uint32_t longest_packet() noexcept nogil:
+    """Bytes of the longest packet that a device may ever send."""
+    return 65535 + ETH_HLEN if P.boot[BOOT_FEATURES] & GUEST_GSO else plain_limit()
+
+
 cdef apart_void judge_room(const Vq* vq, int q, uint32_t need) noexcept nogil:
-    """A conforming device has no room for a packet that it may send (5.1.4.2, 5.1.6.3.1). S39: it
-    has too few buffers, or they were posted too short; the former is no fault while the driver
-    could post more."""
-    if unlikely(not vi.mergeable_rx_bufs or vq.num_free == 0 and vq.n_out == vq.num):
-        violation(CHECK_S39, b"judge_room:single" if not vi.mergeable_rx_bufs
-                  else b"judge_room:resized" if <uint32_t>vq.num != vi.ring_num
-                  else b"judge_room:mergeable", b"virtqueue", q,
+    """A conforming device has no room for a packet that it may send (5.1.4.2, 5.1.6.3.1). S39: the
+    one buffer that a packet may have is too short; or a full ring is, though one of buffers that
+    are as long as XDP leaves them would take any packet."""
+    if not vi.mergeable_rx_bufs:
+        violation(CHECK_S39, b"judge_room:single", b"virtqueue", q,
                   b"queue %lld has no room for a packet of %lld bytes that the device may send", q,
                   need - vi.hdr_len, 0)
+    elif (vq.num_free == 0 and vq.n_out == vq.num
+            and longest_packet() + vi.hdr_len
+            <= <uint32_t>vq.num * (PAGE_SIZE - xdp_room(XDP_PACKET_HEADROOM) - vi.hdr_len)):
+        violation(CHECK_S39, b"judge_room:resized" if <uint32_t>vq.num != vi.ring_num
+                  else b"judge_room:mergeable", b"virtqueue", q,
+                  b"a full ring of %lld has no room for a packet of %lld bytes that the device "
+                  b"may send", vq.num, need - vi.hdr_len, 0)
 
 
 cdef always_int dev_packet_out(int q, uint32_t size, uint32_t flags, uint8_t gso_type,

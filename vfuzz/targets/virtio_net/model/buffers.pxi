@@ -200,6 +200,10 @@ cdef int add_recvbuf_big(ReceiveQueue* rq, Vq* vq) noexcept nogil:
                               b"add_recvbuf_big:add")
     if err < 0:
         give_pages(rq, first)
+    elif vq.num_free == 0 and n + 2 == vq.num:
+        # one list is the whole ring: each comes around where the one before it began
+        event(0x5400 + vq.packed + 2 * vq.event + 4 * vq.indirect
+              + 8 * <uint32_t>min(vq.added / <uint64_t>vq.num, <uint64_t>4))
     return err
 
 

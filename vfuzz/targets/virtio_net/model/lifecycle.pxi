@@ -193,6 +193,10 @@ cdef void virtnet_probe() noexcept nogil:
           + 4 * feature(BOOT_FEATURES_RING_PACKED) + 8 * feature(BOOT_FEATURES_EVENT_IDX)
           + 16 * feature(BOOT_FEATURES_INDIRECT_DESC) + 32 * D.use_dma_api
           + 64 * (vi.big_packets_num_skbfrags + 2 == <int>vi.ring_num) + 128 * vi_rq[0].do_dma)
+    if vi.big_packets and not vi.mergeable_rx_bufs:
+        # how long its lists of descriptors are, in what ring
+        event(0x5200 + 8 * <uint32_t>vi.big_packets_num_skbfrags + P.boot[BOOT_RING_ORDER]
+              + 0x100 * feature(BOOT_FEATURES_RING_PACKED))
     vi.probed = True
     vi.present = True
     vi.registered = True

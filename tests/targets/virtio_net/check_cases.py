@@ -202,6 +202,11 @@ PROGRAMS = [
         "boot(features=MQ, pairs=2)\nopen()\nfreeze()\n", "pairs=2", "pairs=1", quirk="E12",
     ),
     program(
+        "S45", "what was sent in a broken ring is looked for",
+        "boot(features=VERSION_1, cpus=1)\nopen()\nxdp()\nverdict(action=TX)\nrx()\npoll()\nsent()\n"
+        "rx()\nbreak_device()\npoll()\n", "sent()\n", "", quirk="E23",
+    ),
+    program(
         "S46", "lock held while waiting for NAPI",
         "boot()\nopen() fail(add, 1)\nresize(race=REFILL, at=1)\n", "at=1", "at=2", quirk="E07",
     ),
@@ -484,6 +489,11 @@ JUDGED = [
     script("S39", "buffer of more than twice what it may have", ("poke", "vi.hdr_len", 4192),
            ("poke", "rq.mrg_avg_pkt_len", 8353, 0), ("add_recvbuf", 0),
            spare=(1, "poke", "rq.mrg_avg_pkt_len", 8352, 0), behind=MERGEABLE),
+    program(
+        "S39", "a ring made smaller",
+        "boot(features=MRG_RXBUF|VERSION_1|MTU, ring_order=5, mtu=9000)\nopen()\n"
+        "resize(ring_order=2)\nrx(size=9014)\n", "ring_order=2", "ring_order=3",
+    ),
     script("S39", "a buffer that is too short", ("deliver", 0, 1519), ("deliver", 0, 1518),
            spare=(0, "deliver", 0, 1518), behind="boot()\nopen()\n"),
     script("S39", "a full ring of buffers that are too short", ("deliver", 0, 6133),

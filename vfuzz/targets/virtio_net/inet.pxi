@@ -125,17 +125,17 @@ cdef uint64_t pieces_sum(int n, uint32_t start, uint32_t end) noexcept nogil:
     return sum
 
 
-cdef uint32_t pieces_copy(int n, uint8_t* out, uint32_t size) noexcept nogil:
-    """The first bytes of what K_pieces[0..n) hold; how many."""
-    cdef uint32_t k, have = 0
+cdef void pieces_copy(int n, uint32_t start, uint8_t* out, uint32_t size) noexcept nogil:
+    """`size` bytes from `start` on of what K_pieces[0..n) hold, which is so many."""
+    cdef uint32_t pos = 0, k, have = 0
     cdef int i
     for i in range(n):
-        k = 0
+        k = start + have - pos
         while have < size and k < K_pieces[i].size:
             out[have] = origin_byte(K_pieces[i].origin, K_pieces[i].at + k)
             have += 1
             k += 1
-    return have
+        pos += K_pieces[i].size
 
 
 cdef uint32_t pieces_crc32c(int n, uint32_t start, uint32_t end, uint32_t zero) noexcept nogil:

@@ -6,9 +6,6 @@ It takes packets apart itself: Ethernet, up to two tags, IPv4 and IPv6 with opti
 inside another, then TCP, UDP or SCTP. What it cannot take apart it says nothing of.
 """
 
-cdef enum:
-    LOOK_BYTES = 192            # more headers than that nobody makes
-
 cdef struct Look:               # a packet taken apart, places from its first byte
     bint known                  # whole, unfragmented, transport and all
     uint32_t l4
@@ -21,39 +18,47 @@ cdef struct Look:               # a packet taken apart, places from its first by
 cdef Look L
 
 
-cdef bint look_ip(const uint8_t* b, uint32_t have, uint32_t at, uint32_t end,
-                  bint v6) noexcept nogil:
+cdef inline uint32_t pieces_be16(int n, uint32_t at) noexcept nogil:
+    return <uint32_t>pieces_sum(n, at, at + 2)
+
+
+cdef bint look_ip(int n, uint32_t at, uint32_t end, bint v6) noexcept nogil:
     """An IP header at `at`, in a packet that ends at `end`: L's l4, end, proto and pseudo."""
+    cdef uint8_t h[40]
     cdef uint32_t size, next
-    if at + (40 if v6 else 20) > min(have, end):
+    if at + (40 if v6 else 20) > end:
         return False
+    pieces_copy(n, at, h, 40 if v6 else 20)
     L.v6 = v6
     if v6:
-        if b[at] >> 4 != 6:
+        if h[0] >> 4 != 6:
             return False
-        L.end = at + 40 + be16(b + at + 4)
+        L.end = at + 40 + be16(h + 4)
         L.l4 = at + 40
-        next = b[at + 6]
-        L.pseudo = bytes_sum(b + at + 8, 32)
+        next = h[6]
+        L.pseudo = bytes_sum(h + 8, 32)
+        if L.end > end:
+            return False
         while next == IPPROTO_HOPOPTS or next == IPPROTO_ROUTING or next == IPPROTO_DSTOPTS:
             step(b"look_ip:options")
-            if L.l4 + 8 > min(have, L.end):
+            if L.l4 + 8 > L.end:
                 return False
-            next = b[L.l4]
-            L.l4 += (<uint32_t>b[L.l4 + 1] + 1) * 8
+            next = pieces_be16(n, L.l4)
+            L.l4 += ((next & 0xFF) + 1) * 8
+            next >>= 8
     else:
-        size = <uint32_t>(b[at] & 15) * 4
-        L.end = at + be16(b + at + 2)
+        size = <uint32_t>(h[0] & 15) * 4
+        L.end = at + be16(h + 2)
         L.l4 = at + size
-        next = b[at + 9]
-        L.pseudo = bytes_sum(b + at + 12, 8)
-        if b[at] >> 4 != 4 or size < 20 or be16(b + at + 6) & 0x3FFF:
+        next = h[9]
+        L.pseudo = bytes_sum(h + 12, 8)
+        if h[0] >> 4 != 4 or size < 20 or be16(h + 6) & 0x3FFF:
             return False
     L.proto = <uint8_t>next
     return L.l4 <= L.end <= end
 
 
-cdef bint look_transport(const uint8_t* b, uint32_t have) noexcept nogil:
+cdef bint look_transport(int n) noexcept nogil:
     cdef uint32_t size, check
     if L.proto == IPPROTO_TCP:
         size = TCP_HLEN
@@ -68,38 +73,32 @@ cdef bint look_transport(const uint8_t* b, uint32_t have) noexcept nogil:
         return False
     L.check = L.l4 + check
     L.pseudo += L.proto + (L.end - L.l4)
-    if L.l4 + size > min(have, L.end):
+    if L.l4 + size > L.end:
         return False
-    return L.proto != IPPROTO_UDP or be16(b + L.l4 + 4) == L.end - L.l4
+    return L.proto != IPPROTO_UDP or pieces_be16(n, L.l4 + 4) == L.end - L.l4
 
 
 cdef void inet_look(int n, uint32_t len) noexcept nogil:
     """Take apart the packet of `len` bytes that K_pieces[0..n) hold: L."""
-    cdef uint8_t b[LOOK_BYTES]
-    cdef uint32_t have = pieces_copy(n, b, LOOK_BYTES)
     cdef uint32_t at = 12
     cdef uint32_t type
     cdef int tags = 0
     L.known = False
-    if n >= PIECES_MAX or have < ETH_HLEN:
+    if n >= PIECES_MAX or len < ETH_HLEN:
         return
-    type = be16(b + at)
-    while tags < 2 and (type == ETH_P_8021Q or type == ETH_P_8021AD) and at + 6 <= have:
+    type = pieces_be16(n, at)
+    while tags < 2 and (type == ETH_P_8021Q or type == ETH_P_8021AD) and at + 6 <= len:
         at += VLAN_HLEN
-        type = be16(b + at)
+        type = pieces_be16(n, at)
         tags += 1
     if type != ETH_P_IP and type != ETH_P_IPV6:
         return
-    if not look_ip(b, have, at + 2, len, type == ETH_P_IPV6):
+    if not look_ip(n, at + 2, len, type == ETH_P_IPV6):
         return
     if L.proto == IPPROTO_IPIP or L.proto == IPPROTO_IPV6:
-        if not look_ip(b, have, L.l4, L.end, L.proto == IPPROTO_IPV6):
+        if not look_ip(n, L.l4, L.end, L.proto == IPPROTO_IPV6):
             return
-    L.known = look_transport(b, have)
-
-
-cdef inline uint32_t pieces_be16(int n, uint32_t at) noexcept nogil:
-    return <uint32_t>pieces_sum(n, at, at + 2)
+    L.known = look_transport(n)
 
 
 cdef bint look_valid(int n) noexcept nogil:

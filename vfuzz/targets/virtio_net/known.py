@@ -13,6 +13,8 @@ def _both(signature: str, page: str, summary: str) -> tuple[Known, Known]:
 KNOWN: tuple[Known, ...] = (
     *_both("S6@virtnet_rq_alloc:long", "virtio-net-clamp-bounds",
            "a small ring's buffers are longer than the page that they are cut from"),
+    *_both("S39@judge_room:resized", "virtio-net-resize-room",
+           "a ring that was made smaller has no room for the longest packet, even when it is full"),
     *_both("S13@page_to_skb:big_frag", "virtio-net-R01",
            "R01: big mode writes an 18th fragment for packets beyond 69,600 bytes"),
     *_both("S34@packet_end:consumed", "virtio-net-R04",

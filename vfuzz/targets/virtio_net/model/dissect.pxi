@@ -48,6 +48,7 @@ cdef bint dissect_ipv6(int s, Dissected* d) noexcept nogil:
     for n in range(DISSECT_MAX):
         if (d.proto == IPPROTO_HOPOPTS or d.proto == IPPROTO_ROUTING
                 or d.proto == IPPROTO_DSTOPTS):
+            # uncovered: `inet` has GSO for plain TCP only
             if not dissect_bytes(s, d.at, 2, h):
                 return False
             d.at += (<uint32_t>h[1] + 1) * 8
@@ -60,7 +61,7 @@ cdef bint dissect_ipv6(int s, Dissected* d) noexcept nogil:
             return True
         else:
             return True
-        d.proto = h[0]
+        d.proto = h[0]      # uncovered: as above
     return False    # uncovered: packets have one such header
 
 

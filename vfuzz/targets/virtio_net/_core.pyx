@@ -14,9 +14,11 @@ include "../../sim/skb.pxi"
 include "../../sim/work.pxi"
 include "../../sim/txring.pxi"
 include "../../sim/xdp.pxi"
+include "../../sim/xsk.pxi"
 include "model/state.pxi"
 include "oracle.pxi"
 include "oracle_xdp.pxi"
+include "oracle_xsk.pxi"
 include "inet.pxi"
 include "oracle_inet.pxi"
 include "../../sim/virtqueue.pxi"
@@ -28,6 +30,7 @@ include "model/csum.pxi"
 include "model/receive.pxi"
 include "model/poll.pxi"
 include "model/lifecycle.pxi"
+include "model/xsk.pxi"
 include "device.pxi"
 include "program.pxi"
 
@@ -159,6 +162,7 @@ cdef void target_boot() noexcept nogil:
     oracle_xdp_reset()
     device_reset()
     xdp_reset()
+    xsk_reset()
     program_reset()
     inet_reset()
     if unlikely(W_trace):
@@ -238,6 +242,8 @@ cdef always_void target_op(const vf_op* op) noexcept nogil:
         obs(b"ret", op_nack(op))
     elif kind == OP_INET:
         op_inet(op)
+    elif OP_XSK_BIND <= kind <= OP_XSK_WAKEUP:
+        op_xsk(op)
     unblock_refill()
 
 
@@ -299,6 +305,7 @@ cdef void target_shutdown() noexcept nogil:
         step(b"target_shutdown:targets")
     if unlikely(W_trace):
         observe_packets()
+    kfree(Z.hdr, b"target_shutdown:xsk_hdr")
     books_check(b"target_shutdown:books")
     maps_leak_check(b"target_shutdown:maps")
     leak_check(b"target_shutdown:leak" if vi.probed else b"target_shutdown:no_device")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What virtio-net-rx promises: one entry a check, numbered S1.. as in the catalogue.
 
-Numbers that are missing guard paths that the model does not have yet (page_pool, AF_XDP, the
-control queue): docs/virtio-net-rx.md lists them.
+Numbers that are missing guard paths that the model does not have yet (page_pool, the control
+queue): docs/virtio-net-rx.md lists them.
 """
 
 from vfuzz.sanitizer.registry import Check
@@ -96,6 +96,10 @@ CHECKS = (
     Check("S39", "bad-buffer-length",
           "Buffer lengths stay in their clamps and survive the context word.",
           "get_mergeable_buf_len(), mergeable_len_to_ctx()"),
+    Check("S40", "chunk-ownership",
+          "A chunk of an AF_XDP socket is in one place, is given back once, all are back when it "
+          "is unbound, and a packet lies in what was posted of its chunk.",
+          "struct xdp_buff_xsk, xsk_buff_free(), struct xdp_desc"),
     Check("S41", "napi-state",
           "NAPI is enabled once per disable, not on freed queues; a poll has callbacks off.",
           "napi_enable(), virtqueue_disable_cb()"),

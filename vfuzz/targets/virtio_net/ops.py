@@ -206,18 +206,18 @@ OPS = (
     Op("xsk_bind", (
         _queue(),
         Arg("chunk", "enum", names=CHUNKS),
-        Arg("headroom", "int", 0, 4096, role="length", interesting=(64, 128, 256, 257, 1344, 1345),
+        Arg("headroom", "int", 0, 1400, role="length", interesting=(32, 64, 128, 256, 257),
             doc="of the user's memory, in front of the 256 bytes that XDP has"),
         Arg("chunks", "int", 1, 32, default=16, role="count", doc="chunks that the user has"),
         Arg("rx_order", "int", 0, 5, default=4, doc="the receive ring has 1 << rx_order entries"),
         Arg("filled", "int", 0, 32, default=16, role="count",
             doc="so many chunks are in the fill ring before that"),
         *_race(),
-    ), "the user binds an AF_XDP socket to a queue, zero copy and nothing else", weight=4),
+    ), "the user binds an AF_XDP socket to a queue, zero copy and nothing else", weight=8),
     Op("xsk_unbind", (
         _queue(),
         *_race(),
-    ), "the user closes the AF_XDP socket of a queue", weight=2),
+    ), "the user closes the AF_XDP socket of a queue", weight=3),
     Op("xsk_fill", (
         _queue(),
         Arg("count", "int", 1, 32, default=16, role="count"),
@@ -226,8 +226,8 @@ OPS = (
     Op("xsk_take", (
         _queue(),
         Arg("count", "int", 1, 32, default=32, role="count"),
-    ), "the user takes packets from the receive ring; he has their chunks then", weight=4),
-    Op("xsk_wakeup", (_queue(),), "the user asks the driver to go on (sendto())", weight=1),
+    ), "the user takes packets from the receive ring; he has their chunks then", weight=6),
+    Op("xsk_wakeup", (_queue(),), "the user asks the driver to go on (sendto())", weight=2),
 )
 
 FOCUSES = (

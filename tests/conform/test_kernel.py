@@ -132,6 +132,22 @@ def test_a_removed_kernel_is_gone():
     assert kernels.installed() == []
 
 
+def test_a_module_of_another_source_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(kernels, "modules_dir", lambda: tmp_path)
+    kernel = _made("mine", "6.12.1")
+    for home in (tmp_path / "some", kernel.dir / "modules" / "some"):
+        home.mkdir(parents=True)
+        (home / "some.c").write_text("int some;")
+    with pytest.raises(UsageError, match="kernel mine has no module some"):
+        kernel.module("some")
+    built = kernel.dir / "modules" / "some" / "some.ko"
+    built.touch()
+    assert kernel.module("some") == built
+    (tmp_path / "some" / "some.c").write_text("int other;")
+    with pytest.raises(UsageError, match=r"module some of another vfuzz.*--name mine"):
+        kernel.module("some")
+
+
 def test_a_kernel_is_found_by_its_folder_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     kernel = _made("mine", "6.12.1")
     for path in (kernel.dir, kernel.dir / "build", kernel.image):
@@ -213,3 +229,22 @@ def test_another_image_is_found_again_from_elsewhere(
     name = kernels.find("./linux").name
     monkeypatch.chdir("/")
     assert kernels.find(name).version == "6.12.9"
+
+
+def test_a_kernel_that_was_linked_otherwise_is_linked_again(tree: Path, tmp_path: Path):
+    (tree / "arch/um/Makefile").write_text("LINK_WRAPS = -Wl,--wrap,malloc\n")
+    out = tmp_path / "build"
+    out.mkdir()
+    (out / ".config").write_text("# CONFIG_FRAME_POINTER is not set\n")
+    (out / "vmlinux").touch()
+    (out / "linux").touch()
+    words = kernels.linking(tree, out)
+    assert words == [f"LINK_WRAPS=-Wl,--wrap,malloc {kernels.NO_TRACES}"]
+    assert not (out / "vmlinux").exists()
+    assert not (out / "linux").exists()
+    (out / "vmlinux").touch()
+    assert kernels.linking(tree, out) == words
+    assert (out / "vmlinux").exists()
+    (out / ".config").write_text("CONFIG_FRAME_POINTER=y\n")  # the traces say something then
+    assert kernels.linking(tree, out) == []
+    assert not (out / "vmlinux").exists()

@@ -251,3 +251,61 @@ def test_ctrl_c_ends_the_guests_and_keeps_the_counts(with_guests, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         made.run([TARGET.parse(TEXT)] * 9)
     assert (made.totals.programs, made.totals.agreed, len(closed)) == (2, 2, 1)
+
+
+def test_two_workers_say_what_one_process_says(with_guests, monkeypatch):
+    programs = [*generated(TARGET, 120, 5), *[TARGET.parse(TEXT)] * 30]
+    programs += [TARGET.parse("boot(parent=iommu)\nopen()\n")] * 3
+
+    def play(program: dict[str, Any]) -> list[tuple[Any, ...]]:
+        return [
+            (0, ([], None)) if step[3][0] == "guest" else answer
+            for step, answer in zip(program["steps"], broken(program), strict=True)
+        ]
+
+    def totals_of(jobs: int) -> session.Totals:
+        made = with_guests(play)
+        made.jobs = jobs
+        return made.run(programs)
+
+    one, two = totals_of(1), totals_of(2)
+    assert two.programs == len(programs)
+    for name in ("programs", "prepared", "agreed", "ops", "observables", "cut", "impossible",
+                 "skipped", "kinds", "violations", "same", "left"):  # fmt: skip
+        assert getattr(one, name) == getattr(two, name), name
+    assert one.found
+    assert {s: (f.hits, len(f.verdict.program)) for s, f in one.found.items()} == {
+        s: (f.hits, len(f.verdict.program)) for s, f in two.found.items()
+    }
+
+
+def test_what_ends_a_worker_ends_the_session(with_guests):
+    made = with_guests(lambda program: 1 / 0)
+    made.jobs = 2
+    with pytest.raises(GuestFailed, match=f"{session.BARREN_MAX} guests in a row"):
+        made.run([TARGET.parse(TEXT)] * 200)
+    made = with_guests(lambda program: [][1])
+    made.jobs = 2
+    with pytest.raises(RuntimeError, match="IndexError"):
+        made.run([TARGET.parse(TEXT)] * 200)
+
+
+def test_ctrl_c_asks_the_workers_what_they_have_done(with_guests, monkeypatch):
+    def play(program: dict[str, Any]) -> list[tuple[Any, ...]]:
+        time.sleep(0.01)
+        return fine(program)
+
+    made = with_guests(play)
+    made.jobs = 2
+    asked = []
+
+    def tick(totals: session.Totals) -> None:
+        if totals.programs:
+            asked.append(totals.programs)
+            raise KeyboardInterrupt
+
+    made._tick = tick
+    with pytest.raises(KeyboardInterrupt):
+        made.run([TARGET.parse(TEXT)] * 400)
+    assert asked[0] < made.totals.programs < 400
+    assert made.totals.agreed == made.totals.programs

@@ -25,7 +25,7 @@ from vfuzz.errors import Error, UsageError, did_you_mean
 
 __all__ = [
     "DEBIAN", "OPTIONS", "BuildFailed", "Kernel", "Plan", "build", "cache_dir", "config_dir",
-    "debian_source", "era_of", "find", "installed", "missing_symbols", "need_tools",
+    "debian_source", "era_of", "find", "installed", "linking", "missing_symbols", "need_tools",
     "parse_fragment", "plan", "remove", "unfinished", "version_of",
 ]  # fmt: skip
 
@@ -42,6 +42,11 @@ VERSION_MAX_S = 10.0
 #: User-Mode Linux takes the generic NET_IP_ALIGN of 2. On x86-64 it is 0, and virtio_net goes other
 #: ways by it: the guest's has to be the one that is in use.
 AS_ON_X86 = tuple(f"CFLAGS_{name}.o=-DNET_IP_ALIGN=0" for name in ("virtio_net", "skbuff"))
+#: KASAN asks for the stack at each kmalloc() and kfree(). User-Mode Linux looks at every word of
+#: it, and keeps none of them unless there are frame pointers: half of a guest's time went there. So
+#: without frame pointers the asking is linked to a function of the same kernel that says "none" at
+#: once: it takes anything and returns 0.
+NO_TRACES = "-Wl,--wrap,stack_trace_save -Wl,--defsym,__wrap_stack_trace_save=noop_fsync"
 TREE_MIN = 2 << 30  # bytes of disk for an unpacked tree with its archive
 BUILD_MIN = 1 << 29  # and for a build folder
 
@@ -80,12 +85,19 @@ class Kernel(msgspec.Struct, kw_only=True):
         return era_of(self.version)
 
     def module(self, name: str) -> Path:
-        """A module that was built with it. Raises UsageError."""
+        """A module that was built with it, of this vfuzz's source. Raises UsageError."""
         path = self.dir / "modules" / name / f"{name}.ko"
         if not path.is_file():
             raise UsageError(
                 f"kernel {self.name} has no module {name}: `vfuzz kernel build` makes it"
             )
+        for source in (modules_dir() / name).glob("*.[ch]"):
+            copy = path.with_name(source.name)
+            if not copy.is_file() or copy.read_bytes() != source.read_bytes():
+                raise UsageError(
+                    f"kernel {self.name} has module {name} of another vfuzz: build it again as "
+                    f"before, `vfuzz kernel build ... --name {self.name}`, which compiles only that"
+                )
         return path
 
 
@@ -311,6 +323,7 @@ def _build(what: Plan, where: Path, progress: Progress, jobs: int, nice: int) ->
             f"Linux {what.version} does not take this configuration: {'; '.join(wrong)}: a symbol "
             f"that it depends on is off, or this version does not have it"
         )
+    make += linking(what.source, out)
     objects = _make([*make, f"-j{jobs}", "linux"], progress, before.objects if before else 0)
     if "CONFIG_MODULES=y" in (out / ".config").read_text():
         _modules(make, out, where / "modules", progress)
@@ -323,6 +336,22 @@ def _build(what: Plan, where: Path, progress: Progress, jobs: int, nice: int) ->
         raise BuildFailed(f"make ended well, but left no {kernel.image}")
     write_atomic(where / "kernel.json", msgspec.json.format(msgspec.json.encode(kernel)) + b"\n")
     return kernel
+
+
+def linking(source: Path, out: Path) -> list[str]:
+    """How the kernel is linked, as make takes it. make does not see a change of that: what was
+    linked otherwise is removed."""
+    wraps = re.search(r"^LINK_WRAPS *:?= *(.*)$", (source / "arch/um/Makefile").read_text(),
+                      re.MULTILINE)  # fmt: skip
+    words = []
+    if wraps and "CONFIG_FRAME_POINTER=y" not in (out / ".config").read_text():
+        words = [f"LINK_WRAPS={wraps[1]} {NO_TRACES}"]
+    said = out / "vfuzz-link"
+    if not said.is_file() or said.read_text().splitlines() != words:
+        for name in ("vmlinux", "linux"):
+            (out / name).unlink(missing_ok=True)
+        said.write_text("".join(f"{word}\n" for word in words))
+    return words
 
 
 def _modules(make: list[str], out: Path, where: Path, progress: Progress) -> None:

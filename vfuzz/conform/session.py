@@ -6,12 +6,17 @@ A target that can be compared has a module `real`; projection.py says what is in
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
-import threading
+import multiprocessing
+import signal
 import time
+import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+from multiprocessing.connection import Connection, wait
 from random import Random
 from typing import Any
 
@@ -21,7 +26,7 @@ from vfuzz.conform.guest import Guest, GuestDied, GuestFailed, GuestSpent
 from vfuzz.conform.kernel import Kernel
 from vfuzz.conform.projection import Impossible, Projection
 from vfuzz.engine.inputs import read, seed_files
-from vfuzz.errors import UsageError
+from vfuzz.errors import Error, UsageError
 from vfuzz.program.generator import generate
 from vfuzz.program.minimise import minimise
 from vfuzz.program.schema import OpCall, ProgramData
@@ -35,13 +40,16 @@ MACHINE_SHARE = 150
 TRIES_MAX = 400
 BARREN_MAX = 10  # guests in a row that die with their first program
 
-END_S = 5.0  # for the other threads, when one ends the session
+END_S = 5.0  # for the workers, when one ends the session
+TELL_S = 0.2
+UNITS = 6  # of programs, that each worker has about
+UNIT_MIN, UNIT_MAX = 20, 200
 
 _Projected = tuple[Program, Projection]
 
 
 class _Ending(BaseException):
-    """Another thread has ended the session."""
+    """The session of which this process is a worker has ended."""
 
 
 @dataclass
@@ -62,7 +70,7 @@ class Found:
 class Totals:
     """What a session has done.
 
-    prepared    programs that went through the model; each does before the first guest boots
+    prepared    programs that went through the model
     impossible  programs that cannot be done, by reason; skipped: ops, by kind and reason
     kinds       ops compared, by kind
     violations  programs that end with one in the model, at an op that the kernel did, by signature
@@ -153,6 +161,15 @@ def _grown(rng: Random, seed: tuple[OpCall, ...], ops: tuple[OpCall, ...]) -> tu
     return tuple(grown + left)
 
 
+def _without_programs(totals: Totals) -> Totals:
+    """Totals for another process: it has the target of the programs."""
+    for found in totals.found.values():
+        if isinstance(found.verdict.program, Program):
+            data: Any = found.verdict.program.data
+            found.verdict = replace(found.verdict, program=data)
+    return totals
+
+
 class Session:
     """Compares programs of a target in an era, with quirks, with a kernel."""
 
@@ -174,8 +191,7 @@ class Session:
         self.real = real_of(target)
         self.totals = Totals()
         self._tick = tick
-        self._lock = threading.Lock()
-        self._ending = False  # a thread failed, or somebody has had enough: all are to end
+        self._ending = False  # of a worker: somebody has had enough
         self._spare: dict[tuple[str, ...], Guest] = {}
 
     # ---- one program ----
@@ -195,9 +211,7 @@ class Session:
     def one(self, program: Program) -> Verdict:
         """Compare one program, in a guest that is kept. Raises Impossible."""
         projection = self._project(program)
-        guest = self._spare.get(projection.key)
-        if guest is None:
-            guest = self._spare[projection.key] = self._boot(projection.key)
+        guest = self._guest(projection.key)
         answers: list[Any] = []
         try:
             guest.run([projection.payload], lambda _, answer: answers.append(answer))
@@ -210,9 +224,16 @@ class Session:
             self._spare.pop(projection.key).close()
         return self._verdict(program, projection, answers[0])
 
+    def _guest(self, key: tuple[str, ...]) -> Guest:
+        """The guest that is kept, or one that is kept from now on."""
+        guest = self._spare.get(key)
+        if guest is None:
+            self.close()  # memory is for one
+            guest = self._spare[key] = self._boot(key)
+        return guest
+
     def _boot(self, key: tuple[str, ...]) -> Guest:
-        with self._lock:
-            self.totals.boots += 1
+        self.totals.boots += 1
         return self.real.guest_of(self.kernel, key)
 
     # ---- many ----
@@ -220,8 +241,37 @@ class Session:
     def run(self, programs: Iterable[Program]) -> Totals:
         """Compare them all. The totals are those of all runs."""
         started = time.monotonic() - self.totals.seconds
+        listed: list[Program] = []
+        for program in programs:
+            listed.append(program)
+            self._tick(self.totals)
+        units = self._units(listed)
+        if self.jobs == 1 or len(units) < 2:
+            for unit in units:
+                self._unit([listed[i] for i in unit], started)
+        else:
+            self._with_workers(listed, units, started)
+        self.totals.seconds = time.monotonic() - started
+        return self.totals
+
+    def _units(self, programs: Sequence[Program]) -> list[list[int]]:
+        """Programs by number, those of one machine together, in parts: a few for each job."""
+        machines: dict[tuple[int, ...], list[int]] = {}
+        for i, program in enumerate(programs):
+            boot = program.boot
+            machines.setdefault(tuple(boot[name] for name in self.real.MACHINE), []).append(i)
+        size = CHUNK
+        if self.jobs > 1:
+            size = max(UNIT_MIN, min(UNIT_MAX, len(programs) // (self.jobs * UNITS)))
+        return [
+            part[i : i + size] for part in machines.values() for i in range(0, len(part), size)
+        ]
+
+    def _unit(self, programs: Sequence[Program], started: float) -> None:
+        """Compare some, one after the other, in a guest that stays for the next unit."""
         groups: dict[tuple[str, ...], list[_Projected]] = {}
         for program in programs:
+            self._go_on()
             self.totals.prepared += 1
             self._tick(self.totals)
             try:
@@ -231,46 +281,16 @@ class Session:
                 self.totals.impossible[str(why)] += 1
                 continue
             groups.setdefault(projection.key, []).append((program, projection))
-        work = [
-            (key, group[i : i + CHUNK])
-            for key, group in groups.items()
-            for i in range(0, len(group), CHUNK)
-        ]
-        work.sort(key=lambda part: -len(part[1]))
-        failed: list[BaseException] = []
-
-        def worker(ended: threading.Event) -> None:
+        for key, group in groups.items():
             try:
-                while not failed:
-                    with self._lock:
-                        if not work:
-                            return
-                        key, part = work.pop(0)
-                    self._part(key, part, started)
-            except BaseException as error:
-                failed.append(error)
-                self._ending = True
-            finally:
-                ended.set()
+                self._part(key, group, started)
+            except BaseException:
+                self.close()
+                raise
 
-        # not Thread.join(): interrupted once, it takes the thread for one that has ended
-        ends = [threading.Event() for _ in range(self.jobs)]
-        threads = [threading.Thread(target=worker, args=(e,), daemon=True) for e in ends]
-        try:
-            for thread in threads:
-                thread.start()
-            for ended in ends:
-                ended.wait()
-        except BaseException as error:  # Ctrl-C
-            failed.append(error)
-            self._ending = True
-            for ended in ends:
-                ended.wait(END_S)
-            raise
-        if failed:
-            raise failed[0]
-        self.totals.seconds = time.monotonic() - started
-        return self.totals
+    def _go_on(self) -> None:
+        if self._ending:
+            raise _Ending
 
     def _part(self, key: tuple[str, ...], part: list[_Projected], started: float) -> None:
         """Programs of one boot, in as many guests as they kill."""
@@ -280,35 +300,32 @@ class Session:
 
             def take(number: int, answer: Any, part: list[_Projected] = part) -> None:
                 nonlocal done
-                if self._ending:
-                    raise _Ending
+                self._go_on()
                 program, projection = part[number]
-                with self._lock:  # the model has one world
-                    verdict = self._verdict(program, projection, answer)
-                    self._count(verdict, projection)
-                    done = number + 1
-                    self.totals.seconds = time.monotonic() - started
-                    self._tick(self.totals)
+                verdict = self._verdict(program, projection, answer)
+                self._count(verdict, projection)
+                done = number + 1
+                self.totals.seconds = time.monotonic() - started
+                self._tick(self.totals)
                 if splat_of(answer[3]) is not None:
                     # its memory is not what it was, and KASAN and WARN_ONCE speak but once
                     raise GuestSpent(done)
 
-            guest = self._boot(key)
+            guest = self._guest(key)
             try:
                 guest.run([projection.payload for _, projection in part], take)
-                part = []
+                return
             except GuestSpent as spent:
                 part = part[spent.done :]
             except GuestDied as dead:
                 at = max(dead.program, done)
                 if at < len(part):
-                    with self._lock:
-                        self.totals.deaths += 1
-                        program, projection = part[at]
-                        self._count(
-                            died(program, dead.why, dead.log, projection.result, self.real.SPOILS),
-                            projection,
-                        )
+                    self.totals.deaths += 1
+                    program, projection = part[at]
+                    self._count(
+                        died(program, dead.why, dead.log, projection.result, self.real.SPOILS),
+                        projection,
+                    )
                     if done == 0 and at == 0:
                         barren += 1
                         if barren >= BARREN_MAX:
@@ -319,8 +336,115 @@ class Session:
                     else:
                         barren = 0
                 part = part[at + 1 :]
-            finally:
-                guest.close()
+            self._spare.pop(key).close()
+
+    # ---- processes: the model has one world, and Python works on one core ----
+
+    def _with_workers(
+        self, programs: Sequence[Program], units: Sequence[list[int]], started: float
+    ) -> None:
+        """Each worker has a model and a guest, and takes the next unit when it is done."""
+        context = multiprocessing.get_context("fork")
+        workers = {}
+        waiting = list(reversed(units))
+        gc.collect()
+        gc.freeze()  # what is there now need not be looked at in each worker
+        try:
+            for _ in range(min(self.jobs, len(units))):
+                ours, theirs = context.Pipe()
+                process = context.Process(target=self._worker, args=(programs, theirs), daemon=True)
+                process.start()
+                theirs.close()
+                workers[ours] = process
+            while workers:
+                for line in wait(list(workers), TELL_S):
+                    said = self._said(line)
+                    if said is None:
+                        workers.pop(line).join()
+                    else:
+                        line.send(waiting.pop() if waiting else None)
+                self.totals.seconds = time.monotonic() - started
+                self._tick(self.totals)
+        except BaseException:  # Ctrl-C, or one of them failed
+            for line, process in workers.items():
+                process.terminate()
+                with contextlib.suppress(OSError):
+                    line.send(None)
+            until = time.monotonic() + END_S
+            while workers and (left := until - time.monotonic()) > 0:
+                for line in wait(list(workers), left):
+                    with contextlib.suppress(Exception):
+                        if self._said(line) is not None:
+                            continue
+                    workers.pop(line)
+            for process in workers.values():
+                process.kill()
+            raise
+        finally:
+            gc.unfreeze()
+
+    def _said(self, line: Connection) -> bool | None:
+        """What a worker says: what it has done, which is added; None: it has ended. Raises what
+        ended it."""
+        try:
+            totals, failed = line.recv()
+        except EOFError:
+            raise Error("a worker of the comparison was ended by somebody else") from None
+        self._add(totals)
+        if isinstance(failed, BaseException):
+            raise failed
+        return True if failed is None else None
+
+    def _worker(self, programs: Sequence[Program], line: Connection) -> None:
+        """One process: asks for units until there is none."""
+
+        def end(number: int, frame: object) -> None:
+            self._ending = True
+
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # its parent says when it ends
+        signal.signal(signal.SIGTERM, end)
+        self._tick = lambda totals: None
+        self._spare = {}
+        failed: BaseException | bool = True
+        try:
+            self.totals = Totals()
+            while True:
+                line.send((_without_programs(self.totals), None))
+                self.totals = Totals()
+                unit = line.recv()
+                if unit is None:
+                    break
+                self._unit([programs[i] for i in unit], time.monotonic())
+        except (_Ending, EOFError):
+            pass
+        except Error as error:
+            failed = error
+        except BaseException:
+            failed = RuntimeError(f"in a worker of the comparison:\n{traceback.format_exc()}")
+        finally:
+            self.close()
+            with contextlib.suppress(OSError):
+                line.send((_without_programs(self.totals), failed))
+
+    def _add(self, more: Totals) -> None:
+        """Add what a worker has done."""
+        totals = self.totals
+        for each in fields(Totals):
+            if each.name not in ("found", "seconds"):
+                now, its = getattr(totals, each.name), getattr(more, each.name)
+                if isinstance(now, Counter):
+                    now.update(its)
+                else:
+                    setattr(totals, each.name, now + its)
+        for signature, found in more.found.items():
+            data: Any = found.verdict.program
+            program = self.target.program(data)
+            found.verdict = replace(found.verdict, program=program)
+            known = totals.found.setdefault(signature, found)
+            if known is not found:
+                known.hits += found.hits
+                if len(program) < len(known.verdict.program):
+                    known.verdict = found.verdict
 
     def _count(self, verdict: Verdict, projection: Projection) -> None:
         totals = self.totals

@@ -29,6 +29,7 @@ cdef struct TxRing:
     int num_free
     bint indirect
     bint packed
+    bint broken                 # neither the driver nor the device gets anything in or out
     bint event                  # the device names the entry at which it wants a kick
     bint named                  # packed: it did so already
     uint32_t tail               # next to be added; oldest that the device has, oldest of all
@@ -43,6 +44,7 @@ cdef inline void txring_init(TxRing* r, int num, bint indirect, bint packed,
     r.num = num
     r.indirect = indirect
     r.packed = packed
+    r.broken = False
     r.event = event
     r.named = False
     r.num_free = num
@@ -65,10 +67,13 @@ cdef void txring_table_free(TxEntry* e, site_t site) noexcept nogil:
 
 cdef int txring_add(TxRing* r, const TxPart* parts, int n, uint64_t token,
                     site_t site) noexcept nogil:
-    """virtqueue_add_outbuf(): 0, -ENOSPC, -ENOMEM. A fault site (add), and each mapping (map)."""
+    """virtqueue_add_outbuf(): 0, -EIO, -ENOSPC, -ENOMEM. A fault site (add), and each mapping
+    (map)."""
     cdef TxEntry* e = &r.entry[r.tail & (TX_ENTRIES - 1)]   # of a full ring: the oldest
     cdef uint64_t table = 0
     cdef int i, slots
+    if r.broken:
+        return -EIO
     if fault(FAULT_ADD, site):
         return -ENOMEM
     if r.indirect and n > 1 and r.num_free:
@@ -109,7 +114,7 @@ cdef int txring_add(TxRing* r, const TxPart* parts, int n, uint64_t token,
 cdef uint64_t txring_get(TxRing* r, bint unused, site_t site) noexcept nogil:
     """virtqueue_get_buf(), or with `unused` virtqueue_detach_unused_buf(): a token, 0 if none."""
     cdef TxEntry* e = &r.entry[r.head & (TX_ENTRIES - 1)]
-    if r.head == r.tail or not (e.used or unused):
+    if r.head == r.tail or not (e.used or unused) or r.broken and not unused:
         return 0
     txring_unmap(e, e.n, site)
     txring_table_free(e, site)
@@ -125,7 +130,14 @@ cdef bint txring_kick(TxRing* r) noexcept nogil:
         return False
     r.named = True
     r.kicked = r.tail
-    return True
+    return not r.broken
+
+
+cdef bint txring_enable_cb_delayed(const TxRing* r) noexcept nogil:
+    """virtqueue_enable_cb_delayed(): is little enough left to wait for an interrupt? A split ring
+    leaves up to three quarters of what is in flight, a packed one nothing."""
+    cdef uint32_t used = r.next - r.head
+    return used <= (0 if r.packed else (r.tail - r.head) * 3 / 4)
 
 
 cdef uint64_t txring_send(TxRing* r, site_t site) noexcept nogil:

@@ -484,6 +484,11 @@ JUDGED = [
     script("S39", "buffer of more than twice what it may have", ("poke", "vi.hdr_len", 4192),
            ("poke", "rq.mrg_avg_pkt_len", 8353, 0), ("add_recvbuf", 0),
            spare=(1, "poke", "rq.mrg_avg_pkt_len", 8352, 0), behind=MERGEABLE),
+    script("S39", "a buffer that is too short", ("deliver", 0, 1519), ("deliver", 0, 1518),
+           spare=(0, "deliver", 0, 1518), behind="boot()\nopen()\n"),
+    script("S39", "a full ring of buffers that are too short", ("deliver", 0, 6133),
+           spare=(0, "deliver", 0, 6132),
+           behind="boot(features=MRG_RXBUF|VERSION_1, ring_order=2)\nopen()\n"),
 ]
 
 # ---- XDP -----------------------------------------------------------------------------------------

@@ -242,6 +242,8 @@ cdef always_void target_op(const vf_op* op) noexcept nogil:
         obs(b"ret", op_nack(op))
     elif kind == OP_INET:
         op_inet(op)
+    elif kind == OP_BREAK_DEVICE:
+        obs(b"ret", op_break_device())
     elif OP_XSK_BIND <= kind <= OP_XSK_WAKEUP:
         op_xsk(op)
     unblock_refill()

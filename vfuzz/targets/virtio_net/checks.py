@@ -94,8 +94,9 @@ CHECKS = (
           "With a program attached each packet runs it once or is dropped, and no GSO packet does.",
           "virtnet_xdp_set(), virtnet_xdp_handler()"),
     Check("S39", "bad-buffer-length",
-          "Buffer lengths stay in their clamps and survive the context word.",
-          "get_mergeable_buf_len(), mergeable_len_to_ctx()"),
+          "Buffer lengths stay in their clamps, survive the context word, and leave room for what "
+          "the device may send.",
+          "get_mergeable_buf_len(), mergeable_len_to_ctx(), "+ _SPEC + "5.1.4.2, 5.1.6.3.1"),
     Check("S40", "chunk-ownership",
           "A chunk of an AF_XDP socket is in one place, is given back once, all are back when it "
           "is unbound, and a packet lies in what was posted of its chunk.",

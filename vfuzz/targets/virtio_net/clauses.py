@@ -15,17 +15,15 @@ _KEPT = ("the device is the program's: it keeps this with profile CONFORMING and
 _NO_ORDER = "VIRTIO_F_IN_ORDER is not among the features of a program: no era's driver accepts it"
 _BARRIER = ("ops run one after the other and memory is consistent: the order in which another CPU "
             "sees two stores cannot be expressed")
-_NO_ROOM = ("a conforming device that finds no room in what was posted keeps the packet, and "
-"nothing "
-            "judges that it does so for ever")
+_ROOM = ("a conforming device that finds no room in a full ring, or in the one buffer that a packet "
+         "may have, says so")
 _ADDRESSES = "ring memory has no addresses here: the transport places it, and no op can move it"
 
 CLAUSES = (
     # ---- network device: configuration ----
     Clause(_V + "5.1.4.1", "device",
            "A device with MTU never hands over a packet without GSO that is longer than its mtu "
-           "and "
-           "an Ethernet header.", (), _KEPT),
+           "and an Ethernet header.", (), _KEPT),
     Clause(_V + "5.1.4.1", "device",
            "mtu lies in 68..65535, and does not change once set.", (), _KEPT),
     Clause(_V + "5.1.4.1", "device",
@@ -34,17 +32,14 @@ CLAUSES = (
            "table"),
     Clause(_V + "5.1.4.2", "driver",
            "With MTU the driver supplies buffers that can take a packet of mtu bytes and an "
-           "Ethernet "
-           "header.", (), _NO_ROOM),
+           "Ethernet header.", ("S39",), _ROOM),
     # ---- network device: setting up receive buffers ----
     Clause(_V + "5.1.6.3.1", "driver",
            "Without MRG_RXBUF and with a GUEST_TSO, UFO or USO feature, receive buffers should "
-           "take "
-           "the header and the largest GSO packet.", (), _NO_ROOM),
+           "take the header and the largest GSO packet.", ("S39",), _ROOM),
     Clause(_V + "5.1.6.3.1", "driver",
            "Without MRG_RXBUF and without such a feature, receive buffers should take the header "
-           "and "
-           "a full Ethernet frame.", (), _NO_ROOM),
+           "and a full Ethernet frame.", ("S39",), _ROOM),
     Clause(_V + "5.1.6.3.1", "driver",
            "With MRG_RXBUF every buffer has room for the header at least.", ("S39",)),
     Clause(_V + "5.1.6.3.1", "driver",
@@ -125,8 +120,7 @@ CLAUSES = (
     Clause(_V + "2.7.4.1", "device",
            "A device takes any arrangement of descriptors for the same bytes.", (),
            "the device of the rig reads any chain; what it makes of it is judged by what the "
-           "driver "
-           "posted (S6, S47)"),
+           "driver posted (S6, S47)"),
     Clause(_V + "2.7.4.2", "driver",
            "Device-writable parts of a chain come behind the readable ones.", ("S47",),
            "a receive buffer has no readable part at all: a descriptor without the write flag "

@@ -9,6 +9,7 @@ cdef int dev_packet[QUEUES_MAX]  # packet that `cont` continues, 0 none
 cdef int dev_n_packets
 cdef uint32_t dev_off           # guest offloads that the driver switched off
 cdef uint32_t dev_nack          # commands that it refuses
+cdef bint dev_gone              # it was pulled out
 
 
 cdef enum:
@@ -22,8 +23,16 @@ cdef inline void dev_set_offloads(uint32_t offloads) noexcept nogil:
     dev_off = GUEST_OFFLOADS & ~offloads
 
 
+cdef inline void dev_back() noexcept nogil:
+    """The driver resets the device: there is one again, if it was gone."""
+    global dev_gone
+    dev_gone = False
+
+
 cdef inline bint dev_refuses(uint32_t command) noexcept nogil:
-    """The driver's command is answered with VIRTIO_NET_ERR."""
+    """The driver's command is answered with VIRTIO_NET_ERR, or cannot be put into a broken ring."""
+    if dev_gone:
+        return True
     if command == NACK_COMMANDS_GUEST_OFFLOADS and not feature(BOOT_FEATURES_CTRL_GUEST_OFFLOADS):
         return True
     return (dev_nack & command) != 0
@@ -40,10 +49,11 @@ cdef inline bint offload(uint32_t bit) noexcept nogil:
 
 
 cdef inline void device_reset() noexcept nogil:
-    global dev_n_packets, dev_nack
+    global dev_n_packets, dev_nack, dev_gone
     cdef int i
     dev_n_packets = 1
     dev_nack = 0
+    dev_gone = False
     dev_set_offloads(GUEST_OFFLOADS)
     for i in range(QUEUES_MAX):
         dev_packet[i] = 0
@@ -127,9 +137,9 @@ cdef void hdr_write(uint8_t* hdr, uint32_t flags, uint8_t gso_type, uint32_t gso
 
 cdef inline bint dev_may_use(int q) noexcept nogil:
     """Has the device a live queue q that it may touch? One whose used ring it falsified it leaves
-    alone: what it holds there is no longer its own."""
+    alone: what it holds there is no longer its own. Nor can a device that is gone."""
     return (q < vi.max_queue_pairs and V_vqs[q].live and V_vqs[q].enabled and V.driver_ok
-            and not V_vqs[q].falsified)
+            and not V_vqs[q].falsified and not dev_gone)
 
 
 cdef inline int dev_queue(uint32_t q) noexcept nogil:
@@ -160,6 +170,52 @@ cdef void dev_interrupt(int q) noexcept nogil:
         vring_interrupt(q)
 
 
+cdef inline uint32_t plain_limit() noexcept nogil:
+    """Bytes of the longest packet without GSO that a device may send (virtio 1.3, 5.1.4.1), with a
+    VLAN tag."""
+    return (vi.max_mtu + ETH_HLEN + VLAN_HLEN if feature(BOOT_FEATURES_MTU)
+            else <uint32_t>GOOD_PACKET_LEN)
+
+
+cdef uint32_t gso_allowed(uint32_t type) noexcept nogil:
+    """The GSO type, RX_GSO_TYPE_*, if a device may send it (5.1.6.4.1), else that of none."""
+    cdef uint32_t needs
+    if type == RX_GSO_TYPE_TCPV4 or type == RX_GSO_TYPE_TCPV4_ECN:
+        needs = BOOT_FEATURES_GUEST_TSO4
+    elif type == RX_GSO_TYPE_TCPV6 or type == RX_GSO_TYPE_TCPV6_ECN:
+        needs = BOOT_FEATURES_GUEST_TSO6
+    elif type == RX_GSO_TYPE_UDP:
+        needs = BOOT_FEATURES_GUEST_UFO
+    elif type == RX_GSO_TYPE_UDP_L4 and era_6_12():
+        needs = BOOT_FEATURES_GUEST_USO
+    else:
+        return RX_GSO_TYPE_NONE
+    if ((type == RX_GSO_TYPE_TCPV4_ECN or type == RX_GSO_TYPE_TCPV6_ECN)
+            and not offload(BOOT_FEATURES_GUEST_ECN)):
+        return RX_GSO_TYPE_NONE
+    if not offload(BOOT_FEATURES_GUEST_CSUM) or not offload(needs):
+        return RX_GSO_TYPE_NONE
+    return type
+
+
+cdef inline uint32_t gso_size_allowed(uint32_t size) noexcept nogil:
+    """A segment size that makes sense."""
+    return min(max(size, <uint32_t>536), <uint32_t>65000)
+
+
+cdef apart_void judge_room(const Vq* vq, int q, uint32_t need) noexcept nogil:
+    """A conforming device has no room for a packet that it may send (5.1.4.2, 5.1.6.3.1). S39: it
+    has too few buffers, or they were posted too short; the former is no fault while the driver
+    could post more."""
+    if unlikely(not vi.mergeable_rx_bufs or vq.num_free == 0 and vq.n_out == vq.num):
+        violation(CHECK_S39, b"judge_room:zero_copy" if xsk_bound(q)
+                  else b"judge_room:single" if not vi.mergeable_rx_bufs
+                  else b"judge_room:resized" if <uint32_t>vq.num != vi.ring_num
+                  else b"judge_room:mergeable", b"virtqueue", q,
+                  b"queue %lld has no room for a packet of %lld bytes that the device may send", q,
+                  need - vi.hdr_len, 0)
+
+
 cdef always_int dev_packet_out(int q, uint32_t size, uint32_t flags, uint8_t gso_type,
                                uint32_t gso_size, uint32_t csum_start, uint32_t csum_offset,
                                uint32_t hash_report) noexcept nogil:
@@ -178,12 +234,14 @@ cdef always_int dev_packet_out(int q, uint32_t size, uint32_t flags, uint8_t gso
         n = 0
         while left:
             if <int>n >= vq.n_out:
+                if J.conforming:
+                    judge_room(vq, q, need)
                 return False
             cap = dev_capacity(vq, <int>n)
             left -= min(cap, left)
             n += 1
     elif need > dev_capacity(vq, 0) and J.conforming:
-        return False    # uncovered: every era's driver posts enough for what a device may send
+        judge_room(vq, q, need)
     if M.n_origins + <int>n > ORIGINS_MAX:
         return False
     packet = packet_new()
@@ -223,31 +281,16 @@ cdef void op_rx(const vf_op* op) noexcept nogil:
         obs(b"sent", -1)
         return
     if J.conforming:
-        if type == RX_GSO_TYPE_INVALID or type == RX_GSO_TYPE_UDP_ECN:
-            type = RX_GSO_TYPE_NONE
+        type = gso_allowed(type)
         if not offload(BOOT_FEATURES_GUEST_CSUM):
             flags = 0
-            type = RX_GSO_TYPE_NONE
         flags &= RX_FLAGS_NEEDS_CSUM | RX_FLAGS_DATA_VALID
-        if ((type == RX_GSO_TYPE_TCPV4_ECN or type == RX_GSO_TYPE_TCPV6_ECN)
-                and not offload(BOOT_FEATURES_GUEST_ECN)):
-            type = RX_GSO_TYPE_NONE
-        if ((type == RX_GSO_TYPE_TCPV4 or type == RX_GSO_TYPE_TCPV4_ECN)
-                and not offload(BOOT_FEATURES_GUEST_TSO4)):
-            type = RX_GSO_TYPE_NONE
-        if ((type == RX_GSO_TYPE_TCPV6 or type == RX_GSO_TYPE_TCPV6_ECN)
-                and not offload(BOOT_FEATURES_GUEST_TSO6)):
-            type = RX_GSO_TYPE_NONE
-        if type == RX_GSO_TYPE_UDP and not offload(BOOT_FEATURES_GUEST_UFO):
-            type = RX_GSO_TYPE_NONE
-        if type == RX_GSO_TYPE_UDP_L4 and not (offload(BOOT_FEATURES_GUEST_USO) and era_6_12()):
-            type = RX_GSO_TYPE_NONE
-        limit = vi.max_mtu + ETH_HLEN + VLAN_HLEN if feature(BOOT_FEATURES_MTU) else GOOD_PACKET_LEN
+        limit = plain_limit()
         if type != RX_GSO_TYPE_NONE:
             limit = 65535 + ETH_HLEN
             size = max(size, <uint32_t>90)
             flags |= RX_FLAGS_NEEDS_CSUM
-            gso_size = min(max(gso_size, <uint32_t>536), <uint32_t>65000)
+            gso_size = gso_size_allowed(gso_size)
             csum_start = ETH_HLEN + IP_HLEN
             csum_offset = TCP_CHECK_OFFSET
             if type == RX_GSO_TYPE_TCPV6 or type == RX_GSO_TYPE_TCPV6_ECN:
@@ -274,30 +317,24 @@ cdef void op_inet(const vf_op* op) noexcept nogil:
     cdef uint32_t vlans = op.arg[INET_VLANS]
     cdef uint32_t payload = op.arg[INET_PAYLOAD]
     cdef uint32_t gso_size = op.arg[INET_GSO_SIZE]
-    cdef uint32_t flags = 0, type = HDR_GSO_NONE, limit, size
+    cdef uint32_t flags = 0, type = RX_GSO_TYPE_NONE, limit = 65535, size
     cdef int first = M.n_origins, k
     cdef bint sent = False
     cdef InetPlan plan
     if not dev_may_use(q):
         obs(b"sent", -1)
         return
-    if kind == INET_KIND_TCP4 or kind == INET_KIND_TCP6:
-        type = HDR_GSO_TCPV6 if kind == INET_KIND_TCP6 else HDR_GSO_TCPV4
-    if gso_size == 0 or J.conforming and not (
-            offload(BOOT_FEATURES_GUEST_CSUM)
-            and offload(BOOT_FEATURES_GUEST_TSO6 if kind == INET_KIND_TCP6
-                        else BOOT_FEATURES_GUEST_TSO4)):
-        type = HDR_GSO_NONE
-    limit = 65535
+    if gso_size and (kind == INET_KIND_TCP4 or kind == INET_KIND_TCP6):
+        type = RX_GSO_TYPE_TCPV6 if kind == INET_KIND_TCP6 else RX_GSO_TYPE_TCPV4
     if J.conforming:
+        type = gso_allowed(type)
         if not offload(BOOT_FEATURES_GUEST_CSUM) and checksum != INET_CHECKSUM_WRONG:
             checksum = INET_CHECKSUM_WHOLE
-        if type != HDR_GSO_NONE:
+        if type != RX_GSO_TYPE_NONE:
             checksum = INET_CHECKSUM_PARTIAL
-            gso_size = min(max(gso_size, <uint32_t>536), <uint32_t>65000)
+            gso_size = gso_size_allowed(gso_size)
         else:
-            limit = (vi.max_mtu + ETH_HLEN + VLAN_HLEN if feature(BOOT_FEATURES_MTU)
-                     else GOOD_PACKET_LEN)
+            limit = plain_limit()
     if kind == INET_KIND_SCTP and checksum == INET_CHECKSUM_PARTIAL:
         # that flag is for sums of 16 bits
         checksum = INET_CHECKSUM_WHOLE
@@ -315,7 +352,7 @@ cdef void op_inet(const vf_op* op) noexcept nogil:
     k = inet_new()
     if k:
         inet_build(&J_inet[k], &plan, kind, vlans, payload)
-        sent = dev_packet_out(q, size, flags, <uint8_t>type, gso_size if type else 0,
+        sent = dev_packet_out(q, size, flags, gso_raw(type), gso_size if type else 0,
                               plan.l4 if flags & RX_FLAGS_NEEDS_CSUM else 0,
                               plan.check - plan.l4 if flags & RX_FLAGS_NEEDS_CSUM else 0, 0)
     if sent:
@@ -335,8 +372,7 @@ cdef void op_burst(const vf_op* op) noexcept nogil:
         obs(b"sent", -1)
         return
     if J.conforming:
-        size = min(size, vi.max_mtu + ETH_HLEN + VLAN_HLEN if feature(BOOT_FEATURES_MTU)
-                   else <uint32_t>GOOD_PACKET_LEN)
+        size = min(size, plain_limit())
     for i in range(op.arg[BURST_COUNT]):
         step(b"op_burst:loop")
         if not dev_packet_out(q, size, 0, HDR_GSO_NONE, 0, 0, 0, 0):
@@ -514,3 +550,17 @@ cdef int op_nack(const vf_op* op) noexcept nogil:
     cdef bint other = dev_nack != op.arg[NACK_COMMANDS]
     dev_nack = op.arg[NACK_COMMANDS]
     return other
+
+
+cdef int op_break_device() noexcept nogil:
+    """virtio_break_device(): what a transport does when its device is pulled out. Rings stay as
+    they are, and nobody takes anything out of them. Returns whether there was a device."""
+    global dev_gone
+    cdef int i
+    if not vi.registered:
+        return -ENODEV
+    dev_gone = True
+    for i in range(vi.max_queue_pairs):
+        V_vqs[i].broken = True
+        vi_sq[i].vq.broken = True
+    return 0

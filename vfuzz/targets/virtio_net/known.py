@@ -13,6 +13,8 @@ def _both(signature: str, page: str, summary: str) -> tuple[Known, Known]:
 KNOWN: tuple[Known, ...] = (
     *_both("S6@virtnet_rq_alloc:long", "virtio-net-clamp-bounds",
            "a small ring's buffers are longer than the page that they are cut from"),
+    *_both("S39@judge_room:resized", "virtio-net-resize-room",
+           "a ring that was made smaller has no room for the longest packet, even when it is full"),
     *_both("S13@page_to_skb:big_frag", "virtio-net-R01",
            "R01: big mode writes an 18th fragment for packets beyond 69,600 bytes"),
     *_both("S34@packet_end:consumed", "virtio-net-R04",
@@ -65,6 +67,8 @@ KNOWN: tuple[Known, ...] = (
            "the MTU limit of XDP forgets headers: full-sized packets are dropped"),
     *_both("S43@judge_queues:no_mq", "virtio-net-xdp-rss-queues",
            "with RSS but not MQ, attaching changes the number of queues that the stack knows only"),
+    Known(_OLD, "S45@poll_cleantx:loop", "docs/findings/virtio-net-broken-cleantx.md",
+          "a poll looks for ever for what was sent in a ring that is broken"),
     Known(_OLD, "S43@packet_end_xdp:copy_lost", "docs/findings/virtio-net-R02.md",
           "R02: without memory for an skb a linearised packet leaks and is not counted"),
     Known(_OLD, "S31@judge_xdp_skb:partial", "docs/findings/virtio-net-R13.md",
@@ -113,4 +117,6 @@ KNOWN: tuple[Known, ...] = (
           "without memory for an skb a small zero-copy packet is lost and not counted"),
     Known(_NEW, "S43@packet_end_xdp:xsk_lost", "docs/findings/virtio-net-xsk-uncounted.md",
           "without memory for an skb a zero-copy packet that a program passed is not counted"),
+    Known(_NEW, "S39@judge_room:zero_copy", "docs/findings/virtio-net-xsk-room.md",
+          "a queue of zero-copy chunks has no room for the packets that offloads allow"),
 )

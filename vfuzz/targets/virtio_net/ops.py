@@ -203,6 +203,8 @@ OPS = (
         Arg("inner_wrong", "bool", doc="of VXLAN: the inner checksum, which nobody looked at"),
     ), "the device delivers a packet of a real protocol; a conforming device corrects it as with "
        "`rx`", weight=8),
+    Op("break_device", (), "the device is pulled out: every ring is broken until the driver sets "
+       "it up anew", weight=1),
     Op("xsk_bind", (
         _queue(),
         Arg("chunk", "enum", names=CHUNKS),
@@ -238,7 +240,7 @@ FOCUSES = (
               "programs make of them"),
     Focus("xdp",
           ops=("rx", "burst", "use", "cont", "poll", "work", "open", "close", "resize", "consume",
-               "xdp", "verdict", "xmit", "sent", "release", "nack", "inet"),
+               "xdp", "verdict", "xmit", "sent", "release", "nack", "inet", "break_device"),
           doc="programs, what they do with packets, and the frames that they send and redirect"),
     Focus("xsk",
           ops=("rx", "burst", "use", "cont", "poll", "work", "open", "close", "resize", "channels",
@@ -248,7 +250,7 @@ FOCUSES = (
           doc="AF_XDP sockets: their memory, who has which part of it, what programs do with it"),
     Focus("lifecycle",
           ops=("rx", "burst", "irq", "poll", "work", "open", "close", "channels", "resize",
-               "freeze", "restore", "consume", "stats"),
+               "freeze", "restore", "consume", "stats", "break_device"),
           doc="the interface comes, goes, changes its queues, and what races with that"),
 )
 

@@ -54,7 +54,7 @@ BEGIN = ("open",)
 MACHINE = ()
 
 RX, USE, CONT, BAD_USED, IRQ, KICKS, POLL, BUSY_POLL = 2, 3, 4, 5, 6, 7, 8, 9
-NACK, XMIT, SENT, RELEASE = 15, 16, 17, 18
+NACK, XMIT, SENT, RELEASE, BREAK = 15, 16, 17, 18, 20
 _BITS = {
     "MRG_RXBUF": (15,), "VERSION_1": (32,), "GUEST_CSUM": (1,), "GUEST_TSO4": (7,),
     "GUEST_TSO6": (8,), "GUEST_ECN": (9,), "GUEST_UFO": (10,), "GUEST_USO": (54, 55),
@@ -74,6 +74,8 @@ HELD, SETTLE = "held", "settle"
 #: which the kernel ends (S11) or warns (S16) by itself.
 SPOILS = ("S1", "S3", "S5", "S6", "S8", "S9", "S10", "S11", "S12", "S13", "S14", "S16", "S23",
           "S24")  # fmt: skip
+#: Violations of the model in whose op the kernel stays for ever: all that is left is a dead guest.
+ENDLESS = ("S45@poll_cleantx:loop",)
 #: Ops that wait for a scheduled context, so that the kernel polls it first.
 _WAITS = ("close", "resize", "freeze", "channels", "xdp")
 #: Ops of programs that need one attached.
@@ -297,6 +299,7 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
         # the quirk's violation may hide one of the kernel as it is, in the same op
         found.append(program.target.execute(real, era).violation)
     spoilt = min((v.op for v in found if v is not None and v.check in SPOILS), default=None)
+    endless = min((v.op for v in found if v is not None and v.signature in ENDLESS), default=None)
     grown = (
         violation is not None and "MRG_RXBUF" not in machine.features
         and any(call.args.get("grow") for call in calls_of(real)[: violation.op])
@@ -308,6 +311,8 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
         why = "a failure is injected" if call.fail is not None else CANNOT.get(call.name)
         if why is None and spoilt is not None and i >= spoilt:
             why = "the model found that it spoils memory"
+        if why is None and endless is not None and i >= endless:
+            why = "the model found that it never ends"
         if why is None and grown and violation is not None and i >= violation.op:
             # the model ends with the first packet that is wrong, the kernel goes on
             why = "behind what the model found may be a packet at whose growth the kernel ends"
@@ -394,6 +399,8 @@ def _action(call: Step, how: str, machine: Machine) -> tuple[Any, ...]:
     if name in ("sent", "release", "nack"):
         number = {"sent": SENT, "release": RELEASE, "nack": NACK}[name]
         return ("do", number, *args.values())
+    if name == "break_device":
+        return ("do", BREAK)
     return ("nop",)
 
 
@@ -411,7 +418,8 @@ def _least(machine: Machine) -> int:
 _RET = {
     **dict.fromkeys(("rx", "burst", "use", "cont", "bad_used", "sent"), "sent"),
     **dict.fromkeys(("poll", "busy_poll", "open", "close", "channels", "resize", "freeze",
-                     "restore", "xdp", "verdict", "xmit", "nack"), "ret"),
+                     "restore", "xdp", "verdict", "xmit", "nack", "break_device"),
+                    "ret"),
     **dict.fromkeys(("consume", "release"), "freed"),
 }  # fmt: skip
 #: Of each queue: what the module says of it, then its statistics (agent.RX_STATS, TX_STATS).

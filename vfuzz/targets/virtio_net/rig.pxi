@@ -75,6 +75,10 @@ cdef int64_t rig_add_recvbuf(const int64_t* a) noexcept nogil:
     return add_recvbuf_big(rq, vq) if vi.big_packets else add_recvbuf_small(rq, vq)
 
 
+cdef int64_t rig_deliver(const int64_t* a) noexcept nogil:
+    return dev_packet_out(<int>a[0], <uint32_t>a[1], 0, HDR_GSO_NONE, 0, 0, 0, 0)
+
+
 cdef int64_t rig_page_private(const int64_t* a) noexcept nogil:
     return page_private(<int>a[0], X_SITE)
 
@@ -147,6 +151,7 @@ cdef void _rig_add_target():
     _rig_add("judge_inet skb", rig_judge_inet)
     _rig_add("judge_delivered rq skb", rig_judge_delivered)
     _rig_add("add_recvbuf rq -> 0 or -errno", rig_add_recvbuf)
+    _rig_add("deliver rq length -> was there room", rig_deliver)
     _rig_add("page_private frame -> frame", rig_page_private)
     _rig_add("rq_unmap rq token length", rig_rq_unmap)
     _rig_add("xdp_buff addr headroom size frame_sz -> address of the packet", rig_xdp_buff)

@@ -98,7 +98,7 @@ struct vf_queue {
 };
 
 struct vf_device {
-	__u8 driver_ok, mergeable, conforming, hash_report;
+	__u8 driver_ok, gone, mergeable, conforming, hash_report;
 	__u32 hdr_len;
 	__u32 size_max;		/* of a packet without GSO */
 	__u64 offloads;		/* feature bits of the guest offloads that are on */
@@ -480,7 +480,7 @@ static void vf_complete(struct vf_device *d, struct vf_queue *q, int k, __u32 us
 static int vf_may_use(struct vf_device *d, int q)
 {
 	return q < d->pairs && d->rx[q].live && d->rx[q].enabled && d->driver_ok &&
-	       !d->rx[q].falsified;
+	       !d->rx[q].falsified && !d->gone;
 }
 
 static int vf_queue_of(struct vf_device *d, __u32 q)

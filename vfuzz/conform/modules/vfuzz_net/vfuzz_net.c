@@ -40,7 +40,7 @@
 enum vf_command {
 	VF_PLUG, VF_UNPLUG, VF_RX, VF_USE, VF_CONT, VF_BAD_USED, VF_IRQ, VF_KICKS, VF_POLL,
 	VF_BUSY_POLL, VF_FREEZE, VF_RESTORE, VF_LOOK, VF_DRAIN, VF_LET, VF_NACK, VF_XMIT, VF_SENT,
-	VF_RELEASE, VF_TARGETS,
+	VF_RELEASE, VF_TARGETS, VF_BREAK,
 };
 
 struct vf_request {
@@ -567,6 +567,7 @@ static void vf_set_status(struct virtio_device *vdev, u8 status)
 static void vf_reset(struct virtio_device *vdev)
 {
 	vf_set_status(vdev, 0);
+	vf->device.gone = 0;
 	vf->device.pairs_used = 1;
 	vf->device.offloads = vdev->features;
 }
@@ -886,6 +887,12 @@ static int vf_do(const struct vf_request *r)
 		return vf_op_sent(&vf->device, a[0], a[1]);
 	case VF_RELEASE:
 		return vf_release_frames(&vf->device, a[0]);
+	case VF_BREAK:
+		if (!vf->dev)
+			return -ENODEV;
+		virtio_break_device(&vf->vdev);
+		vf->device.gone = 1;
+		return 0;
 	}
 	return -EINVAL;
 }

@@ -534,6 +534,7 @@ cdef void remove_vq_common() noexcept nogil:
     cdef ReceiveQueue* rq
     V.driver_ok = False
     dev_set_offloads(GUEST_OFFLOADS)
+    dev_back()
     rq_check(b"remove_vq_common:rq")
     for i in range(vi.max_queue_pairs):
         V_vqs[i].enabled = False

@@ -114,6 +114,7 @@ cdef int xdp_linearize_page(ReceiveQueue* rq, int* num_buf, uint64_t source, uin
     cdef uint64_t buf, ctx
     cdef uint32_t buflen = 0
     cdef int page
+    cdef bint too_long
     if page_off + size[0] + SHINFO_SIZE > PAGE_SIZE and not quirk(QUIRK_A01):
         # 853618d5886b
         return 0
@@ -132,7 +133,10 @@ cdef int xdp_linearize_page(ReceiveQueue* rq, int* num_buf, uint64_t source, uin
         buf = rq_get_buf(rq, &buflen, &ctx, b"xdp_linearize_page:get")
         if buf == 0:
             break
-        if check_mergeable_len(ctx, buflen) and not quirk(QUIRK_A02):
+        too_long = check_mergeable_len(ctx, buflen) != 0
+        event(0x6208 + too_long * 4 + (page_off + buflen + SHINFO_SIZE > PAGE_SIZE) * 2
+              + (num_buf[0] > 1))
+        if too_long and not quirk(QUIRK_A02):
             # 315dbdd7cdf6
             put_buf(buf, b"xdp_linearize_page:bad_len")
             break

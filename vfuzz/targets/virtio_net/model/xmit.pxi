@@ -144,9 +144,23 @@ cdef int xdp_xmit(const int32_t* frames, int n, bint flush) noexcept nogil:
 
 
 cdef void poll_cleantx(ReceiveQueue* rq) noexcept nogil:
-    """virtnet_poll_cleantx(): the send queue of the same number, if XDP does not have it."""
-    if not is_xdp_raw_buffer_queue(rq.index):
-        free_old_xmit(&vi_sq[rq.index])
+    """virtnet_poll_cleantx(): the send queue of the same number, if XDP does not have it; once more
+    while there is much to take, which of a broken ring nobody can."""
+    cdef SendQueue* sq = &vi_sq[rq.index]
+    cdef uint32_t left
+    if is_xdp_raw_buffer_queue(rq.index):
+        return
+    free_old_xmit(sq)
+    while not txring_enable_cb_delayed(&sq.vq):
+        if sq.vq.broken and era_6_12() and not quirk(QUIRK_E23):
+            # virtqueue_enable_cb_delayed() of 6.12.117 sees that; that of 6.1.192 does not
+            return
+        left = sq.vq.head
+        free_old_xmit(sq)
+        if unlikely(sq.vq.head == left):
+            violation(CHECK_S45, b"poll_cleantx:loop", b"sq", rq.index,
+                      b"a poll takes used entries of send queue %lld until few are left, and gets "
+                      b"none", rq.index, 0, 0)
 
 
 cdef inline void virtnet_napi_tx_enable(int i) noexcept nogil:

@@ -297,8 +297,10 @@ cdef int rq_bind_xsk_pool(ReceiveQueue* rq, int pool) noexcept nogil:
 cdef void sq_bind_xsk_pool(int q) noexcept nogil:
     """virtnet_sq_bind_xsk_pool(), as far as frames in the ring go."""
     cdef TxRing* r = &vi_sq[q].vq
+    cdef bint broken = r.broken
     sq_free_unused(q)
     txring_init(r, r.num, r.indirect, r.packed, r.event)
+    r.broken = broken
     virtnet_napi_tx_enable(q)
 
 

@@ -103,3 +103,38 @@ def test_with_user_addresses_contents_are_what_the_process_sees(process: agent.P
     driver.begin(process, 8, True, False)
     driver.do([("store", 2 * PAGE, b"y")], process)
     assert driver.contents(8)[0] == zlib.crc32(b"y".ljust(PAGE, b"\0"), 2)
+
+
+def test_calls_are_made_in_their_order_and_a_group_ends_with_the_first_that_fails():
+    calls = agent.Calls()
+    there = calls.put(b"abc")
+    first = calls.add(agent.SYS_CLOSE, 1 << 20)  # no such file
+    calls.add(agent.COPY, there, calls.put(b"x"), 1)
+    calls.group(first)
+    last = calls.add(agent.COPY, there + 1, calls.put(b"y"), 1)
+    calls.flush()
+    assert [calls.ret(i) for i in range(3)] == [-errno.EBADF, agent.UNDONE, 0]
+    assert calls.got(there, 3) == b"ayc"
+    calls.flush()  # nothing is made twice
+    calls.add(agent.COPY, there + 2, calls.put(b"z"), 1)
+    calls.flush()
+    assert calls.ret(last) == 0
+    assert calls.got(there, 3) == b"ayz"
+    calls.clear()
+    assert calls.add(agent.SYS_CLOSE, 1 << 20) == 0
+
+
+def test_memory_that_is_not_there_yet_is_not_touched(process: agent.Process):
+    driver = _driver(process)
+    driver.begin(process, 8, True, False)
+    answer = process.do(("map_vma", 6, 2, False, False, 0, 0))
+    assert answer == (0, None)
+    assert process.mapped
+    at = agent.AREA + 7 * PAGE
+    assert driver.do([("store", 7 * PAGE, b"z")], process)[0] == 0
+    assert not process.mapped
+    assert [one for one in driver._runs(8) if one[2] >= 6] == [(at, 1, 7)]
+    process.anonymous[6] = 0  # pages of a file may be there without being mapped
+    assert [one[2] for one in driver._runs(8) if one[2] >= 6] == [6, 7]
+    assert process.do(("unmap", 6, 2)) == (0, None)
+    assert driver.do([("load", 7 * PAGE, 1)], process)[0] == -errno.EFAULT

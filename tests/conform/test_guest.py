@@ -85,7 +85,7 @@ def test_a_real_guest_proves_that_it_is_clean():
     text = "boot()\nopen()\nset_owner()\nset_backend_features()\nupdate(npages=4)\n"
     payload = real.project(TARGET.parse(text), there[0].era).payload
     answers = []
-    with guest.Guest(there[0].image) as made:
+    with real.guest_of(there[0], ()) as made:
         made.run([payload] * 3, lambda _, answer: answers.append(answer))
     for _, steps, left, log, _ in answers:
         assert steps[-1] == (72, None, 4, None)
@@ -97,7 +97,8 @@ def test_a_real_guest_proves_that_it_is_clean():
 def test_a_real_guest_that_hangs_or_ends_is_told_and_gone():
     there = kernels(*REAL)
     payload = real.project(TARGET.parse("boot()\nopen()\n"), there[0].era).payload
-    with guest.Guest(there[0].image, program_max_s=1) as made:
+    with real.guest_of(there[0], ()) as made:
+        made.program_max_s = 1
         os.kill(made.process.pid, signal.SIGSTOP)
         with pytest.raises(guest.GuestDied, match="no answer within 1 s") as died:
             made.run([payload], lambda number, answer: None)
@@ -105,7 +106,7 @@ def test_a_real_guest_that_hangs_or_ends_is_told_and_gone():
     assert made.process.returncode == -signal.SIGKILL
     answers = []
     wrong = {**payload, "steps": [(0, False, 0, ("no_such_action",))]}
-    with guest.Guest(there[0].image) as made:
+    with real.guest_of(there[0], ()) as made:
         with pytest.raises(guest.GuestDied, match="the guest ended") as died:
             made.run([payload, wrong, payload], lambda _, answer: answers.append(answer))
         assert died.value.program == 1

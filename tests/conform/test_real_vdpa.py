@@ -160,13 +160,15 @@ def test_more_memory_than_the_guest_has():
     assert cut == (0, "more physical memory than the guest has")
 
 
-def test_boot_options_are_arguments_of_the_guest():
-    key = _project("open()\n", "boot(parent=sim_dma, entries=two, sim_entries=zero)").key
-    assert key == (
-        "vhost_vdpa.max_iotlb_entries=2", "vdpa_sim.max_iotlb_entries=0",
-        "vdpa_sim.batch_mapping=0", "vdpa_sim.use_va=0",
-    )  # fmt: skip
-    assert len(_project("open()\n", era="linux-6.1").key) == 3
+def test_boot_options_are_parameters_of_modules():
+    boot = "boot(parent=sim_dma, entries=two, sim_entries=zero)"
+    assert _project("open()\n", boot).payload["parameters"] == (
+        ("vhost_vdpa.max_iotlb_entries", "2"),
+        ("vdpa_sim.max_iotlb_entries", "0"),
+        ("vdpa_sim.batch_mapping", "0"),
+        ("vdpa_sim.use_va", "N"),
+    )
+    assert len(_project("open()\n", era="linux-6.1").payload["parameters"]) == 3
 
 
 def test_pages_that_others_pinned_are_a_lower_limit():

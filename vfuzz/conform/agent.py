@@ -2,7 +2,8 @@
 """What runs inside the guest, as its first process: does the actions that the host sends.
 
 It is a file by itself, with nothing but the standard library, and knows no target's programs: the
-host turns an op into one action, a tuple whose first item names a method of Process. Everything
+host turns an op into one action, a tuple whose first item names a method of Process. What need not
+be looked at at once is written down and done together: Calls. Everything
 goes over one serial line, /dev/ttyS0, as frames: MAGIC, length, marshal. Bigger things (programs)
 are a file on the host, which is read through hostfs: the frame has its path.
 
@@ -15,7 +16,6 @@ import errno
 import fcntl
 import marshal
 import os
-import resource
 import socket
 import struct
 import sys
@@ -40,6 +40,7 @@ EVENTFD = 101
 EVENTFDS = 3
 FILES = 104
 FILES_N = 4
+NO_FILE = (1 << 64) - 1
 NOT_EVENTFD = 108
 CLOSED = 109
 KEPT = 111  # the eventfds once more: what a program closes can still be signalled
@@ -47,6 +48,20 @@ FILE_PAGES = 8192
 NODE_PATH = "/dev/vhost-vdpa-0"
 DEVICE = b"vfuzz0"
 REMOVAL_MAX_MS = 2000  # until the node of a device that is being removed is gone
+
+SYS_READ, SYS_WRITE, SYS_CLOSE, SYS_MMAP, SYS_MUNMAP, SYS_IOCTL, SYS_PREAD = 0, 1, 3, 9, 11, 16, 17
+SYS_YIELD, SYS_FCNTL, SYS_SCHEDULER, SYS_RLIMIT = 24, 72, 144, 160
+OPEN_AT, COPY, PINNED, PINS = range(0x1000, 0x1004)  # of the module
+CALL = struct.Struct("<II6Qq")
+CALLS_HEADER = struct.Struct("<QQ")
+SETTING = struct.Struct("<64s64s")
+DO = 3 << 30 | CALLS_HEADER.size << 16 | ord("C") << 8 | 1
+SET = 3 << 30 | SETTING.size << 16 | ord("C") << 8 | 2
+UNDONE = 1 << 40
+CALLS_MAX, CALLS_SPARE = 8192, 4400  # a mapping may be a call for each page
+DATA_PAGES, DATA_SPARE = 1024, 1 << 20
+RLIMIT_MEMLOCK, NO_LIMIT = 8, (1 << 64) - 1
+FINIT_MODULE = 313
 
 PROT_READ, PROT_WRITE = 1, 2
 MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_ANON, MAP_POPULATE = 1, 2, 0x10, 0x20, 0x8000
@@ -74,6 +89,93 @@ def put_fd(fd, number):
     if fd != number:
         os.dup2(fd, number, inheritable=False)
         os.close(fd)
+
+
+# ---- many calls at once --------------------------------------------------------------------------
+
+
+class Calls:
+    """System calls that are written down, and made together by the module vfuzz_calls.
+
+    Nothing of a call may be looked at before flush(). Without a module, which is for tests, they
+    are made one by one.
+    """
+
+    def __init__(self, node=None):
+        self.node = node
+        self.data = mmap_at(None, DATA_PAGES, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANON, -1, 0)  # fmt: skip
+        self.at = mmap_at(None, CALLS_MAX * CALL.size // PAGE, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANON, -1, 0)  # fmt: skip
+        self.calls = (ctypes.c_char * (CALLS_MAX * CALL.size)).from_address(self.at)
+        self.rets = (ctypes.c_int64 * (CALLS_MAX * CALL.size // 8)).from_address(self.at)
+        self.bytes = (ctypes.c_char * (DATA_PAGES * PAGE)).from_address(self.data)
+        self.n = self.used = self.done = 0
+
+    def add(self, number, a=0, b=0, c=0, d=0, e=0, f=0):
+        """Write a call down; its place."""
+        n = self.n
+        CALL.pack_into(self.calls, n * CALL.size, number, 0, a, b, c, d, e, f, UNDONE)
+        self.n = n + 1
+        return n
+
+    def put(self, data):
+        """Bytes that a call needs: their address."""
+        at = self.used
+        self.used = at + (len(data) + 15 & ~15)
+        self.bytes[at : at + len(data)] = data
+        return self.data + at
+
+    def room(self, n):
+        """The address of n bytes, which may be anything."""
+        at = self.used
+        self.used = at + (n + 15 & ~15)
+        return self.data + at
+
+    def got(self, address, n):
+        """Bytes that a call left."""
+        at = address - self.data
+        return self.bytes[at : at + n]
+
+    def ret(self, i):
+        """What a call returned; UNDONE: it was passed over."""
+        return self.rets[i * 8 + 7]
+
+    def group(self, first):
+        """Of the calls from `first` on the first that fails ends all of them."""
+        for i in range(first, self.n):
+            struct.pack_into("<I", self.calls, i * CALL.size + 4, self.n - i - 1)
+
+    def full(self):
+        return self.n > CALLS_MAX - CALLS_SPARE or self.used > DATA_PAGES * PAGE - DATA_SPARE
+
+    def flush(self):
+        """Make those that were not made yet."""
+        if self.done == self.n:
+            return
+        if self.node is None:
+            self.one_by_one()
+        else:
+            fcntl.ioctl(self.node, DO, CALLS_HEADER.pack(self.at + self.done * CALL.size,
+                                                         self.n - self.done))  # fmt: skip
+        self.done = self.n
+
+    def clear(self):
+        """Forget what was written down."""
+        self.n = self.used = self.done = 0
+
+    def one_by_one(self):
+        i = self.done
+        while i < self.n:
+            number, skip, *args, _ = CALL.unpack_from(self.calls, i * CALL.size)
+            if number == COPY:
+                ctypes.memmove(args[0], args[1], args[2])
+                ret = 0
+            else:
+                ret = libc.syscall(number, *[ctypes.c_long(arg) for arg in args])
+                ret = -ctypes.get_errno() if ret < 0 else ret
+            self.rets[i * 8 + 7] = ret
+            i += 1 + (skip if ret < 0 else 0)
 
 
 # ---- physical memory -----------------------------------------------------------------------------
@@ -105,21 +207,22 @@ class Pool:
         for i in range(len(self.offsets) - 2, -1, -1):
             if self.offsets[i + 1] == self.offsets[i] + 1:
                 self.runs[i] = self.runs[i + 1] + 1
-        self.place(VIEW, 0, len(self.offsets), PROT_READ | PROT_WRITE, MAP_POPULATE)
+        calls = Calls()
+        self.place(calls, VIEW, 0, len(self.offsets), PROT_READ | PROT_WRITE, MAP_POPULATE)
+        calls.flush()
+        if any(calls.ret(i) < 0 for i in range(calls.n)):
+            raise OSError(errno.ENOMEM, "the pool cannot be mapped")
 
     def __len__(self):
         return len(self.offsets)
 
-    def place(self, address, first, count, prot, flags=0):
-        """Pages first, ... of the pool at an address: 0 or -errno."""
+    def place(self, calls, address, first, count, prot, flags=0):
+        """Pages first, ... of the pool at an address."""
         while count:
             n = min(count, self.runs[first])
-            got = mmap_at(address, n, prot, MAP_SHARED | MAP_FIXED | flags, self.FD,
-                          self.offsets[first])  # fmt: skip
-            if got < 0:
-                return got
+            calls.add(SYS_MMAP, address, n * PAGE, prot, MAP_SHARED | MAP_FIXED | flags, self.FD,
+                      self.offsets[first] * PAGE)  # fmt: skip
             address, first, count = address + n * PAGE, first + n, count - n
-        return 0
 
 
 # ---- generic netlink -----------------------------------------------------------------------------
@@ -189,59 +292,85 @@ class Netlink:
 
 
 class Process:
-    """The calls of one process; its child is another one with the same files."""
+    """The calls of one process; its child is another one with the same files.
 
-    def __init__(self, pool):
+    A method named as an action writes calls down, and says how to read their answer from them.
+    """
+
+    PATH = ctypes.create_string_buffer(NODE_PATH.encode())
+
+    def __init__(self, pool, node=None):
         self.pool = pool
+        self.calls = Calls(node)
         self.status = os.open("/proc/self/status", os.O_RDONLY)
         self.doorbells = set()
         # where each page of the area can be reached, 0 for nowhere, and whether it is writable
         self.where = array("Q", bytes(8 * AREA_PAGES))
         self.writable = bytearray(AREA_PAGES)
+        self.anonymous = bytearray(AREA_PAGES)  # of nobody else: all zeros until it is there
+        self.mapped = False  # memory of its own, since it was used last
+        self.pagemap = os.open("/proc/self/pagemap", os.O_RDONLY)
+
+    def note(self, action):
+        """Write an action down: what answer() needs."""
+        return getattr(self, action[0])(*action[1:])
+
+    def answer(self, note):
+        """(ret, data) of an action, after flush()."""
+        first, last, ret, address, n = note
+        for i in range(first, last):
+            got = self.calls.ret(i)
+            if got < 0:
+                return (got, None)
+        if ret is None:
+            ret = self.calls.ret(last - 1)
+        return (ret, self.calls.got(address, n) if n else None)
 
     def do(self, action):
-        try:
-            return getattr(self, action[0])(*action[1:])
-        except OSError as error:
-            return (-error.errno, None)
+        """An action by itself."""
+        note = self.note(action)
+        self.calls.flush()
+        return self.answer(note)
+
+    def said(self, first, ret=0, address=0, n=0):
+        """What answer() needs of the calls from `first` on. ret: None is that of the last of them;
+        n bytes at an address are what it gave."""
+        return (first, self.calls.n, ret, address, n)
 
     def nop(self):
-        return (0, None)
+        return self.said(self.calls.n)
 
     def open(self):
-        fd = os.open(NODE_PATH, os.O_RDWR)
-        put_fd(fd, NODE)
-        return (0, None)
+        return self.said(self.calls.add(OPEN_AT, ctypes.addressof(self.PATH), os.O_RDWR, NODE))
 
     def close(self):
         for upage in self.doorbells:
-            libc.munmap(AREA + upage * PAGE, PAGE)
+            self.calls.add(SYS_MUNMAP, AREA + upage * PAGE, PAGE)
         self.doorbells.clear()
-        os.close(NODE)
-        return (0, None)
+        return self.said(self.calls.add(SYS_CLOSE, NODE))
 
     def ioctl(self, request, arg):
         """arg: what it points at, None for NULL; of a reading request the data are that, after."""
         if arg is None:
-            return (fcntl.ioctl(NODE, request, 0), None)
-        buf = bytearray(arg)
-        ret = fcntl.ioctl(NODE, request, buf, True)
-        return (ret, bytes(buf) if request >> 31 else None)
+            return self.said(self.calls.add(SYS_IOCTL, NODE, request), None)
+        at = self.calls.put(arg)
+        i = self.calls.add(SYS_IOCTL, NODE, request, at)
+        return self.said(i, None, at, len(arg) if request >> 31 else 0)
 
     def write(self, data):
-        return (os.write(NODE, data), None)
+        i = self.calls.add(SYS_WRITE, NODE, self.calls.put(data), len(data))
+        return self.said(i, None)
 
     def map(self, pieces, readonly, seen=()):
         """pieces: (upage, first page of the pool, count) that the kernel may be asked for; seen:
         all that there are, if the guest may use them: it does so in the pool."""
         prot = PROT_READ if readonly else PROT_READ | PROT_WRITE
+        start = self.calls.n
         for upage, first, count in pieces:
-            ret = self.pool.place(AREA + upage * PAGE, first, count, prot)
-            if ret < 0:
-                return (ret, None)
+            self.pool.place(self.calls, AREA + upage * PAGE, first, count, prot)
         for upage, first, count in seen:
             self.mark(upage, count, VIEW + first * PAGE, not readonly)
-        return (0, None)
+        return self.said(start)
 
     def mark(self, upage, pages, address, writable=False):
         """Pages of the area are at an address now; 0: they are gone."""
@@ -254,48 +383,51 @@ class Process:
         """As a process does it: anonymous memory, or a shared file."""
         prot = PROT_READ if readonly else PROT_READ | PROT_WRITE
         flags = MAP_FIXED | (MAP_SHARED if shared else MAP_PRIVATE | MAP_ANON)
-        got = mmap_at(AREA + upage * PAGE, pages, prot, flags, FILES + file if shared else -1,
-                      pgoff)  # fmt: skip
-        if got >= 0:
-            self.mark(upage, pages, got, not readonly)
-        return (min(got, 0), None)
+        address = AREA + upage * PAGE
+        i = self.calls.add(SYS_MMAP, address, pages * PAGE, prot, flags,
+                           FILES + file if shared else NO_FILE, pgoff * PAGE)  # fmt: skip
+        self.mark(upage, pages, address, not readonly)
+        self.anonymous[upage : upage + pages] = bytes([not shared]) * pages
+        self.mapped = True
+        return self.said(i)
 
     def map_node(self, upage, pages, pgoff, private, readable):
+        """Made at once: what becomes of the memory that was there depends on the answer."""
         prot = PROT_READ | PROT_WRITE if readable else PROT_WRITE
         flags = MAP_FIXED | (MAP_PRIVATE if private else MAP_SHARED)
-        got = mmap_at(AREA + upage * PAGE, pages, prot, flags, NODE, pgoff)
+        i = self.calls.add(SYS_MMAP, AREA + upage * PAGE, pages * PAGE, prot, flags, NODE,
+                           pgoff * PAGE)  # fmt: skip
+        self.calls.flush()
+        got = self.calls.ret(i)
         if got != -errno.EBADF:
             self.mark(upage, pages, 0)  # what was there is gone, whatever becomes of this
         if got >= 0:
             self.doorbells.add(upage)
-        return (min(got, 0), None)
+        return self.said(i)
 
     def unmap(self, upage, pages):
-        if libc.munmap(AREA + upage * PAGE, pages * PAGE):
-            return (-ctypes.get_errno(), None)
         self.mark(upage, pages, 0)
-        return (0, None)
+        return self.said(self.calls.add(SYS_MUNMAP, AREA + upage * PAGE, pages * PAGE))
 
     def limit(self, pages):
-        resource.setrlimit(resource.RLIMIT_MEMLOCK, (pages * PAGE, resource.RLIM_INFINITY))
-        return (0, None)
+        limit = self.calls.put(struct.pack("<QQ", pages * PAGE, NO_LIMIT))
+        return self.said(self.calls.add(SYS_RLIMIT, RLIMIT_MEMLOCK, limit))
 
     def close_fd(self, which):
-        os.close(EVENTFD + which)
-        return (0, None)
+        return self.said(self.calls.add(SYS_CLOSE, EVENTFD + which))
 
     def refuse(self, code, node=False):
         """What no process can ask for. node: of the open node."""
+        first = self.calls.n
         if node:
-            fcntl.fcntl(NODE, fcntl.F_GETFD)
-        return (-code, None)
+            self.calls.add(SYS_FCNTL, NODE, fcntl.F_GETFD)
+        return self.said(first, -code)
 
     def forget(self):
         """Leave the area as it was before the program."""
         self.doorbells.clear()
-        libc.munmap(AREA, AREA_PAGES * PAGE)
         self.mark(0, AREA_PAGES, 0)
-        return (0, None)
+        return self.said(self.calls.add(SYS_MUNMAP, AREA, AREA_PAGES * PAGE))
 
     def reach(self, at, n, write):
         """[(address, bytes)] of n bytes at byte `at` of the area; None if that is a fault."""
@@ -325,26 +457,34 @@ class Turns:
     """Whose turn it is: as a real-time process the agent is never interrupted by the kernel's
     threads, which do the device's work; they work when it lets them."""
 
-    def __init__(self):
+    def __init__(self, calls):
+        self.calls = calls
         self.load = os.open("/proc/loadavg", os.O_RDONLY)
-        self.first, self.last = os.sched_param(1), os.sched_param(0)
+        self.first = ctypes.create_string_buffer(struct.pack("<i", 1))
+        self.last = ctypes.create_string_buffer(struct.pack("<i", 0))
         with contextlib.suppress(OSError), open("/proc/sys/kernel/sched_rt_runtime_us", "w") as rt:
             rt.write("-1")
 
     def mine(self):
-        os.sched_setscheduler(0, os.SCHED_FIFO, self.first)
+        self.calls.add(SYS_SCHEDULER, 0, os.SCHED_FIFO, ctypes.addressof(self.first))
 
     def rest(self):
         """Until nobody but the agent has anything to do."""
-        os.sched_setscheduler(0, os.SCHED_IDLE, self.last)
+        self.calls.add(SYS_SCHEDULER, 0, os.SCHED_IDLE, ctypes.addressof(self.last))
+        text = self.calls.room(64)
         while True:
-            os.sched_yield()
-            if b" 1/" in os.pread(self.load, 64, 0):
+            self.calls.add(SYS_YIELD)
+            i = self.calls.add(SYS_PREAD, self.load, text, 64)
+            self.calls.flush()
+            if b" 1/" in self.calls.got(text, self.calls.ret(i)):
                 break
+            self.calls.n = self.calls.done = i - 1  # the same two again
 
 
 class Driver:
     """What a guest does with its rings: stores, loads and kicks, and the time that it waits."""
+
+    KICK = ctypes.create_string_buffer(b"\1\0\0\0\0\0\0\0")
 
     def __init__(self, turns):
         self.turns = turns
@@ -353,42 +493,96 @@ class Driver:
         """frames: pages of the pool that the program has; va: it is not in the pool; signals: count
         those of the eventfds."""
         self.process = process
+        self.calls = process.calls
         self.frames = frames
         self.va = va
         self.signals = signals
         self.turns.mine()
 
     def do(self, entries, caller):
-        """The entries one after the other, up to the first that fails: (ret, loads, contents)."""
+        """note() and answer() at once."""
+        note = self.note(entries, caller)
+        self.calls.flush()
+        return self.answer(note)
+
+    def note(self, entries, caller):
+        """Write the entries down, up to the first that will fail: what answer() needs.
+
+        Memory that was mapped anew is used in another system call: in the same one the kernel of
+        User-Mode Linux may still copy to the old pages.
+        """
+        calls = self.calls
+        first = calls.n
         loads = []
         contents = None
+        failed = 0
         for kind, at, what in entries:
             if kind == "store":
                 parts = self.process.reach(at, len(what), True)
                 if parts is None:
-                    return (-errno.EFAULT, loads, contents)
-                done = 0
+                    failed = -errno.EFAULT
+                    break
+                if self.process.mapped and self.wait(first):
+                    break
+                bytes_at = calls.put(what)
                 for address, n in parts:
-                    ctypes.memmove(address, what[done : done + n], n)
-                    done += n
+                    calls.add(COPY, address, bytes_at, n)
+                    bytes_at += n
             elif kind == "load":
                 parts = self.process.reach(at, what, False)
                 if parts is None:
-                    return (-errno.EFAULT, loads, contents)
-                loads.append(b"".join(ctypes.string_at(*part) for part in parts))
+                    failed = -errno.EFAULT
+                    break
+                if self.process.mapped and self.wait(first):
+                    break
+                bytes_at = calls.room(what)
+                done = 0
+                for address, n in parts:
+                    i = calls.add(COPY, bytes_at + done, address, n)
+                    done += n
+                loads.append((i, bytes_at, what))
             elif kind == "kick":
-                os.write(KEPT + at, b"\1\0\0\0\0\0\0\0")
+                calls.add(SYS_WRITE, KEPT + at, ctypes.addressof(self.KICK), 8)
             elif kind == "run":
+                if self.wait(first):
+                    break
                 self.turns.rest()
                 self.turns.mine()
                 contents = self.contents(CONTENTS_FEW)[0]
             elif kind == "call":
-                ret = caller.do(what)[0]
-                if ret < 0:
-                    return (ret, loads, contents)
+                if caller is not self.process:
+                    failed = self.wait(first) or min(caller.do(what)[0], 0)
+                else:
+                    failed = min(caller.note(what)[2] or 0, 0)
+                if failed:
+                    break
             else:
-                return (-at, loads, contents)
-        return (0, loads, contents)
+                failed = -at
+                break
+        calls.group(first)
+        return (first, calls.n, failed, loads, contents)
+
+    def wait(self, first):
+        """Make what is written down; what failed of an op that began with call `first`, or 0."""
+        self.calls.group(first)
+        self.calls.flush()
+        self.process.mapped = False
+        return self.failed(first, self.calls.n)
+
+    def failed(self, first, last):
+        """The first error among calls, or 0."""
+        for i in range(first, last):
+            ret = self.calls.ret(i)
+            if ret < 0:
+                return ret
+        return 0
+
+    def answer(self, note):
+        """(ret, loads, contents), after flush()."""
+        first, last, failed, loads, contents = note
+        ret = self.failed(first, last) or failed
+        got = [self.calls.got(at, n) for i, at, n in loads if not self.calls.ret(i)]
+        return (ret, got, contents)
 
     def contents(self, limit):
         """A number for all bytes of the memory, and the pages with any: [(address, bytes)]."""
@@ -413,9 +607,11 @@ class Driver:
         if not self.va:
             yield VIEW, min(self.frames, limit), 0
             return
-        where = self.process.where
-        for upage in range(min(AREA_PAGES, limit)):
-            if where[upage]:
+        where, anonymous = self.process.where, self.process.anonymous
+        pages = min(AREA_PAGES, limit)
+        there = array("Q", os.pread(self.process.pagemap, 8 * pages, AREA // PAGE * 8))
+        for upage in range(pages):
+            if where[upage] and (there[upage] >> 63 or not anonymous[upage]):
                 yield where[upage], 1, upage
 
     def end(self):
@@ -430,30 +626,35 @@ class Driver:
         else:
             for address in pages:
                 ctypes.memset(address, 0, PAGE)
+        at = self.calls.room(8 * EVENTFDS)
+        first = self.calls.n
         for i in range(EVENTFDS):
-            count = 0
-            with contextlib.suppress(BlockingIOError):
-                count = int.from_bytes(os.read(KEPT + i, 8), sys.byteorder)
+            self.calls.add(SYS_READ, KEPT + i, at + 8 * i, 8)
+        self.calls.flush()
+        for i in range(EVENTFDS):
+            there = self.calls.ret(first + i) == 8
+            count = self.calls.got(at + 8 * i, 8) if there else b""
             if self.signals:
-                seen[f"e{i}"] = count
+                seen[f"e{i}"] = int.from_bytes(count, sys.byteorder)
         return seen
 
 
 class Child:
     """A process with memory of its own that shares every file descriptor."""
 
-    def __init__(self, pool):
+    def __init__(self, pool, node):
         to_child, self.to_child = os.pipe()
         self.from_child, from_child = os.pipe()
         pid = libc.syscall(SYS_CLONE, CLONE_FILES | SIGCHLD, 0, 0, 0, 0)
         if pid < 0:
             raise OSError(ctypes.get_errno(), "clone")
         if pid == 0:
-            process = Process(pool)
+            process = Process(pool, node)
             while True:
                 data = os.read(to_child, 65536)
                 action = marshal.loads(data)
                 answer = process.pinned() if action[0] == "pinned" else process.do(action)
+                process.calls.clear()
                 os.write(from_child, marshal.dumps(answer))
         # it works only when it is asked, and then for the first process
         os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(1))
@@ -469,15 +670,26 @@ class Child:
 # ---- the machine ---------------------------------------------------------------------------------
 
 
+def load_module(path, parameters=b""):
+    """Load one; what it says of itself is in the kernel's log."""
+    fd = os.open(path, os.O_RDONLY)
+    if libc.syscall(FINIT_MODULE, fd, parameters, 0):
+        raise OSError(ctypes.get_errno(), f"{path} cannot be loaded")
+    os.close(fd)
+
+
 class Machine:
     """All of the guest: device, processes, line to the host."""
 
-    def __init__(self):
+    def __init__(self, module, parameters):
+        """module: vfuzz_calls."""
         for kind, where in (("proc", "/proc"), ("sysfs", "/sys")):
             libc.mount(kind.encode(), where.encode(), kind.encode(), 0, None)
         self.line = os.open("/dev/ttyS0", os.O_RDWR | os.O_NOCTTY)
         tty.setraw(self.line, termios.TCSANOW)
         self.kmsg = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+        load_module(module, parameters)
+        self.node = os.open("/dev/vfuzz_calls", os.O_RDWR)  # of the module
         self.vmstat = os.open("/proc/vmstat", os.O_RDONLY)
         put_fd(os.open("/dev/null", os.O_RDWR), NOT_EVENTFD)
         for i in range(FILES_N):
@@ -486,8 +698,8 @@ class Machine:
         for i in range(EVENTFDS):
             put_fd(os.eventfd(0, os.EFD_NONBLOCK), KEPT + i)
         self.open_eventfds()
-        self.driver = Driver(Turns())
         self.netlink = None
+        self.parameters = {}  # of modules: what was asked for last
         self.made = None  # the device that is there, as it was asked for; None: there is none
         self.traces = set()  # what programs left in it
         self.child = None
@@ -497,7 +709,9 @@ class Machine:
 
     def start(self, pool_pages):
         self.pool = Pool(pool_pages)
-        self.parent = Process(self.pool)
+        self.parent = Process(self.pool, self.node)
+        self.calls = self.parent.calls
+        self.driver = Driver(Turns(self.calls))
         return {"pool": len(self.pool), "runs": 1 + sum(
             b != a + 1 for a, b in zip(self.pool.offsets, self.pool.offsets[1:], strict=False)
         ), "release": os.uname().release}  # fmt: skip
@@ -526,11 +740,26 @@ class Machine:
                 continue
             lines.append(record.split(";", 1)[-1].split("\n", 1)[0])
 
-    def device(self, wanted, needs):
-        """The device as a program wants it, without traces that it would see: 0 or -errno."""
+    def parameter(self, name, value):
+        """Set a module's parameter; was it another one? The modules read it whenever a node is
+        opened or a device made."""
+        if self.parameters.get(name) == value:
+            return False
+        fcntl.ioctl(self.node, SET, SETTING.pack(name.encode(), value.encode()))
+        with open(f"/sys/module/{name.replace('.', '/parameters/')}") as file:
+            got = file.read().strip()
+        if got != value:
+            raise OSError(errno.EINVAL, f"{name} is {got}, not {value}")
+        self.parameters[name] = value
+        return True
+
+    def device(self, wanted, needs, parameters):
+        """The device as a program wants it, of modules with these parameters, without traces that
+        it would see: 0 or -errno."""
         if self.netlink is None:
             self.netlink = Netlink()
-        if self.made == wanted and self.traces.isdisjoint(needs):
+        changed = [self.parameter(*one) for one in parameters]
+        if self.made == wanted and not any(changed) and self.traces.isdisjoint(needs):
             return 0
         if self.made is not None:
             ret = self.netlink.remove()
@@ -580,19 +809,20 @@ class Machine:
     def run(self, program):
         """Do a program: (device, answers, left, log lines, what the end showed else).
 
-        program: {"device": see Netlink.add(), "needs", "leaves": traces in the device that it would
-        see, that it leaves, "restore": what an ioctl needs for the configuration to be as new, or
-        None, "child": needs one, "before": actions of both processes, "steps": (who, all, watch,
+        program: {"parameters": of modules, "device": see Netlink.add(), "needs", "leaves": traces
+        in the device that it would see, that it leaves, "restore": what an ioctl needs for the
+        configuration to be as new, or None, "child": needs one, "before": actions of both
+        processes, "steps": (who, all, watch,
         action), "guest": None, or what Driver.begin() takes}
 
         watch: 0 nothing, 1 charged pages, 2 pins too, 3 pins too if the call failed.
         """
-        made = self.device(program["device"], program["needs"])
+        made = self.device(program["device"], program["needs"], program["parameters"])
         self.traces.update(program["leaves"])
         child = None
         if program["child"]:
             if self.child is None:
-                self.child = Child(self.pool)
+                self.child = Child(self.pool, self.node)
             child = self.child
         parent = self.parent
         both = (parent, child) if child else (parent,)
@@ -604,51 +834,102 @@ class Machine:
                     process.do(action)
         self.memory = memory
         base = self.pinned
-        answers = []
         guest = program["guest"]
         if guest is not None:
             self.driver.begin(parent, *guest)
-        for who, everybody, watch, action in program["steps"]:
-            mine = child if who else parent
-            if action[0] == "guest":
-                answer = self.driver.do(action[1], mine)
-                answer = (answer[0], answer[1:])
-            elif action[0] in ("dev_add", "dev_del"):
-                answer = getattr(self, action[0])(*action[1:])
-            else:
-                answer = mine.do(action)
-                if action[0] == "close" and self.removal is not None:
-                    self.removed()
-            if everybody and child:
-                (parent if who else child).do(action)
-            if watch:
-                pinned = parent.pinned() + (child.pinned() if child else 0)
-                # counting pins costs as much as several calls
-                asked = watch == 2 or (watch == 3 and answer[0] < 0)
-                answer = (*answer, pinned, self.pins() - base if asked else None)
-            answers.append(answer)
+        answers = self.steps(program["steps"], parent, child, base)
         if program["restore"] is not None and self.made is not None:
-            parent.do(("open",))  # it may be open
-            parent.do(("ioctl", *program["restore"]))
-        with contextlib.suppress(OSError):
-            os.close(NODE)
+            parent.note(("open",))  # it may be open
+            parent.note(("ioctl", *program["restore"]))
+        self.calls.add(SYS_CLOSE, NODE)
         end = self.driver.end() if guest is not None else {}
         if guest is not None and guest[1]:
             self.memory = None
         left = self.clean(both, base, program["closes"])
-        return (made, answers, left, self.log(), end)
+        log = self.log()
+        self.calls.clear()
+        return (made, answers, left, log, end)
+
+    def steps(self, steps, parent, child, base):
+        """What each of them answered. What the next depends on is waited for, nothing else."""
+        answers = []
+        notes = []
+        for who, everybody, watch, action in steps:
+            kind = action[0]
+            if child or kind in ("dev_add", "dev_del") or self.removal is not None:
+                self.settle(notes, answers, base)
+                answers.append(self.alone(who, everybody, watch, action, parent, child, base))
+                continue
+            of_guest = kind == "guest"
+            note = self.driver.note(action[1], parent) if of_guest else parent.note(action)
+            pinned = pins = None
+            if watch:
+                pinned = self.calls.add(PINNED)
+                pins = self.calls.add(PINS) if watch > 1 else None
+            notes.append((of_guest, note, watch, pinned, pins))
+            if self.calls.full():
+                self.settle(notes, answers, base)
+        self.settle(notes, answers, base)
+        return answers
+
+    def settle(self, notes, answers, base):
+        """Make all that is written down; what the steps answered."""
+        self.calls.flush()
+        for of_guest, note, watch, pinned, pins in notes:
+            if of_guest:
+                answer = self.driver.answer(note)
+                answer = (answer[0], answer[1:])
+            else:
+                answer = self.parent.answer(note)
+            if watch:
+                asked = watch == 2 or (watch == 3 and answer[0] < 0)
+                answer = (*answer, self.calls.ret(pinned),
+                          self.calls.ret(pins) - base if asked else None)  # fmt: skip
+            answers.append(answer)
+        notes.clear()
+        self.calls.clear()
+
+    def alone(self, who, everybody, watch, action, parent, child, base):
+        """A step that others have to wait for."""
+        mine = child if who else parent
+        if action[0] == "guest":
+            answer = self.driver.do(action[1], mine)
+            answer = (answer[0], answer[1:])
+        elif action[0] in ("dev_add", "dev_del"):
+            answer = getattr(self, action[0])(*action[1:])
+        else:
+            answer = mine.do(action)
+            if action[0] == "close" and self.removal is not None:
+                self.removed()
+        if everybody and child:
+            (parent if who else child).do(action)
+        if watch:
+            pinned = parent.pinned() + (child.pinned() if child else 0)
+            asked = watch == 2 or (watch == 3 and answer[0] < 0)
+            answer = (*answer, pinned, self.pins() - base if asked else None)
+        self.calls.clear()
+        return answer
 
     def clean(self, both, base, closes):
         """What is left behind when all is closed: (charged pages, pins). closes: the eventfds."""
         if self.memory is None:
             for process in reversed(both):
                 process.do(("forget",))
+        self.calls.flush()
         if closes:
             self.open_eventfds()
         if self.removal is not None:
             self.removed()
-        self.pinned = self.pins()
-        return (sum(process.pinned() for process in both), self.pinned - base)
+        first = self.calls.add(PINS)
+        self.calls.add(PINNED)
+        self.calls.flush()
+        self.pinned = self.calls.ret(first)
+        pinned = self.calls.ret(first + 1)
+        if (pinned, self.pinned) != (0, base) and (pinned, self.pinned) != (
+            self.parent.pinned(), self.pins()
+        ):  # fmt: skip
+            raise OSError(errno.EINVAL, "the module and /proc say different numbers of pins")
+        return (pinned + sum(process.pinned() for process in both[1:]), self.pinned - base)
 
     # ---- the line ----
 
@@ -707,4 +988,6 @@ def be(begin):
 
 
 if __name__ == "__main__":
-    be(lambda: (Machine(), int(sys.argv[1])))
+    # the kernel would take a word with a = for one of its own
+    be(lambda: (Machine(sys.argv[2], sys.argv[3].translate({58: "=", 44: " "}).encode()),
+                int(sys.argv[1])))  # fmt: skip

@@ -84,6 +84,14 @@ class Kernel(msgspec.Struct, kw_only=True):
     def era(self) -> str:
         return era_of(self.version)
 
+    def address(self, symbol: str) -> int:
+        """Where the kernel has a symbol. Raises UsageError."""
+        path = self.dir / "build" / "System.map"
+        text = path.read_text() if path.is_file() else ""
+        if match := re.search(rf"^([0-9a-f]+) \w {symbol}$", text, re.MULTILINE):
+            return int(match[1], 16)
+        raise UsageError(f"{path} does not name {symbol}: build the kernel again")
+
     def module(self, name: str) -> Path:
         """A module that was built with it, of this vfuzz's source. Raises UsageError."""
         path = self.dir / "modules" / name / f"{name}.ko"

@@ -116,7 +116,8 @@ def real_of(target: Target) -> Any:
 def generated(target: Target, count: int, seed: int) -> Iterator[Program]:
     """Random programs without injected failures, on machines that the real system can be.
 
-    A machine is a boot of the guest, so there are few of them: one for each MACHINE_SHARE programs.
+    A machine may be dear to change (`real.MACHINE`), so there are few: one for each MACHINE_SHARE
+    programs.
     Half of them are grown from a committed seed, which has been where chance does not come.
     """
     schema, real = target.schema, real_of(target)

@@ -58,6 +58,7 @@ cdef struct Frame:              # 64 bytes: one cache line
     uint8_t kind
     uint8_t live
     uint8_t carved              # buffers were carved out of it: what lies in none is released
+    uint8_t pool                # the page pool that it is of (sim/page_pool.pxi), 0 none
     int32_t private             # page->private as big mode uses it: next frame of the chain, 0 ends
     int32_t extents             # first extent, sorted by start; 0 none
     int32_t extent_last
@@ -259,6 +260,8 @@ cdef inline void put_live_page(int f, int holder, site_t site) noexcept nogil:
     cdef Frame* p = &M_frames[f]
     if unlikely(p.hold[holder] == 0):
         put_unheld(f, holder, site)
+    if unlikely(p.pool != 0):
+        pool_page_put(f, site)
     p.hold[holder] -= 1
     p.refcount -= 1
     if holder == H_DRV:

@@ -53,6 +53,7 @@ cdef struct Skb:
     uint16_t protocol
     uint8_t queue
     uint8_t meta_len            # metadata of a program, in front of data
+    uint8_t recycle             # skb_mark_for_recycle(): pages of pools go back to them
     uint8_t cb[SKB_CB_SIZE]     # control block: upstream keeps the vnet header there
     Frag frags[MAX_SKB_FRAGS]
 
@@ -201,7 +202,10 @@ cdef always_void skb_frag_own(int s, int page, uint32_t offset, uint32_t size, b
         M_bufs[b].state = B_SKB
         M_bufs[b].owner = s
     else:
-        put_live_page(page, H_DRV, site)
+        if unlikely(M_frames[page].pool != 0) and K_skbs[s].recycle:
+            page_pool_return(page, H_DRV, site)
+        else:
+            put_live_page(page, H_DRV, site)
         if size == 0:
             buf_drop(page, b, site)
         else:
@@ -260,12 +264,20 @@ cdef void skb_coalesce_rx_frag(int s, int i, uint32_t offset, uint32_t size, uin
     p.truesize += truesize
 
 
+cdef inline void skb_page_unref(const Skb* p, int page, site_t site) noexcept nogil:
+    """skb_pp_recycle(): the mark is a permission only, a page says itself whether it has a pool."""
+    if unlikely(M_frames[page].pool != 0) and p.recycle:
+        page_pool_return(page, H_SKB, site)
+    else:
+        put_live_page(page, H_SKB, site)
+
+
 cdef always_void skb_frag_unref(Skb* p, int i, site_t site) noexcept nogil:
     cdef int page = p.frags[i].page
     check_live(page, site)
     bufs_drop_range(page, p.frags[i].offset, p.frags[i].offset + max(p.frags[i].size, <uint32_t>1),
                     site)
-    put_live_page(page, H_SKB, site)
+    skb_page_unref(p, page, site)
 
 
 cdef always_void skb_free_head(Skb* p, site_t site) noexcept nogil:
@@ -276,7 +288,7 @@ cdef always_void skb_free_head(Skb* p, site_t site) noexcept nogil:
         b = buf_at(f, offset_of(p.head))
         if b:
             buf_drop(f, b, site)
-    put_live_page(f, H_SKB, site)
+    skb_page_unref(p, f, site)
 
 
 cdef apart_void kfree_skb(int s, site_t site) noexcept nogil:

@@ -46,6 +46,7 @@ cdef struct XdpBuff:
     uint64_t data_end
     uint32_t frame_sz
     int32_t zc                  # chunk of a socket's memory that it is, 0: of none
+    int pool                    # memory model of its queue: a page pool, 0 shared pages
     bint has_frags
     int nr_frags
     uint32_t frags_size
@@ -57,6 +58,7 @@ cdef struct XdpFrame:
     bint foreign                # another device's memory, with a memory model of its own
     bint has_frags
     uint8_t target              # TO_*, while it is redirected
+    int pool                    # memory model, as of the buffer that it was
     uint64_t data
     uint32_t len
     uint32_t headroom
@@ -96,6 +98,7 @@ cdef void xdp_prepare_buff(XdpBuff* x, uint64_t hard_start, uint32_t headroom, u
     x.data_meta = x.data
     x.frame_sz = frame_sz
     x.zc = 0
+    x.pool = 0
     x.has_frags = False
     x.nr_frags = 0
     x.frags_size = 0
@@ -153,7 +156,10 @@ cdef int bpf_xdp_frags_shrink_tail(XdpBuff* x, uint32_t size, site_t site) noexc
         if shrink < frag.size:
             frag.size -= shrink
             break
-        put_buf(addr_of(frag.page, frag.offset), site)
+        if x.pool:
+            page_pool_put_buf(x.pool, addr_of(frag.page, frag.offset), False, site)
+        else:
+            put_buf(addr_of(frag.page, frag.offset), site)
         x.nr_frags -= 1
     if x.nr_frags == 0:
         x.has_frags = False
@@ -221,6 +227,7 @@ cdef int xdp_convert_buff_to_frame(const XdpBuff* x, site_t site) noexcept nogil
     p.metasize = metasize
     p.frame_sz = x.frame_sz
     p.shared = xdp_data_hard_end(x)
+    p.pool = x.pool
     p.has_frags = x.has_frags
     p.nr_frags = x.nr_frags
     memcpy(p.frags, x.frags, sizeof(p.frags))
@@ -249,14 +256,18 @@ cdef void xdp_frame_hold(int fr, uint32_t skip, site_t site) noexcept nogil:
 
 
 cdef void xdp_part_put(const XdpFrame* p, uint64_t addr, site_t site) noexcept nogil:
-    """__xdp_return() of one part, which is page_frag_free() of shared pages."""
+    """__xdp_return() of one part, which is page_frag_free() of shared pages, and what a pool takes
+    back where the queue that it came from had one."""
     cdef int f = frame_of(addr)
     cdef int b
     check_live(f, site)
     b = buf_at(f, offset_of(addr))
     if b:
         buf_drop(f, b, site)
-    put_live_page(f, H_XDP if p.held else H_DRV, site)
+    if p.pool:
+        page_pool_return(f, H_XDP if p.held else H_DRV, site)
+    else:
+        put_live_page(f, H_XDP if p.held else H_DRV, site)
 
 
 cdef XdpFrame* xdp_frame_get(int fr, site_t site) noexcept nogil:

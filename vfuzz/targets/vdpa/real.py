@@ -59,7 +59,7 @@ PARENTS_CANNOT = {
 }
 #: How a generated program begins mostly.
 BEGIN = ("open", "set_owner", "set_backend_features")
-#: Boot options that are arguments of the guest's kernel.
+#: Boot options that are parameters of modules: each change of them is a device made again.
 MACHINE = ("parent", "entries", "sim_entries", "use_va")
 #: Boot options that a real simulator has only so.
 BOOT_FIXED = {"ngroups": 2, "nas": 2, "range": 0, "device": 0}
@@ -71,6 +71,9 @@ AREA_PAGES = 4096
 ACTIONS_MAX = 20_000  # that are remembered
 WATCH_NONE, WATCH_PINNED, WATCH_PINS, WATCH_PINS_FAILED = 0, 1, 2, 3
 
+#: Parameters of the module vfuzz_calls, and what they are addresses of.
+SYMBOLS = {"table": "sys_call_table", "task_work": "task_work_run", "params": "__start___param",
+           "params_end": "__stop___param"}  # fmt: skip
 _ENTRIES = {"many": 2048, "eight": 8, "three": 3, "two": 2, "one": 1, "zero": 0}
 _MEMLOCK = {"plenty": 65536, "few": 16, "medium": 600, "zero": 0}
 _NUMBERS = {
@@ -244,15 +247,18 @@ def _said(boot: Mapping[str, int]) -> dict[str, str]:
     return {arg.name: arg.names[boot[arg.name]] or "" for arg in BOOT if arg.kind == "enum"}
 
 
-def _key(boot: Mapping[str, int], said: Mapping[str, str], era: str) -> tuple[str, ...]:
-    key = [
-        f"vhost_vdpa.max_iotlb_entries={_ENTRIES[said['entries']]}",
-        f"vdpa_sim.max_iotlb_entries={_ENTRIES[said['sim_entries']]}",
-        f"vdpa_sim.batch_mapping={int(said['parent'] == 'sim')}",
+def _parameters(
+    boot: Mapping[str, int], said: Mapping[str, str], era: str
+) -> tuple[tuple[str, str], ...]:
+    """Parameters of modules, as on the kernel's command line."""
+    parameters = [
+        ("vhost_vdpa.max_iotlb_entries", str(_ENTRIES[said["entries"]])),
+        ("vdpa_sim.max_iotlb_entries", str(_ENTRIES[said["sim_entries"]])),
+        ("vdpa_sim.batch_mapping", str(int(said["parent"] == "sim"))),
     ]
     if era != "linux-6.1":
-        key.append(f"vdpa_sim.use_va={boot['use_va']}")
-    return tuple(key)
+        parameters.append(("vdpa_sim.use_va", "NY"[bool(boot["use_va"])]))
+    return tuple(parameters)
 
 
 def _features(bits: int, era: str) -> int:
@@ -328,8 +334,10 @@ def _end(
 
 
 def guest_of(kernel: Kernel, key: tuple[str, ...]) -> Guest:
-    """A guest for the projections with this key."""
-    return Guest(kernel.image, key)
+    """A guest for the projections with this key: its agent loads the module built with it."""
+    module = str(kernel.module("vfuzz_calls"))
+    where = [f"{name}:{kernel.address(symbol):#x}" for name, symbol in SYMBOLS.items()]
+    return Guest(kernel.image, key, agent_arguments=(str(POOL_PAGES), module, ",".join(where)))
 
 
 def project(
@@ -398,6 +406,7 @@ def project(
         if result.violation is not None and result.violation.op == i:
             break  # what comes behind is not known
     payload = {
+        "parameters": _parameters(boot, said, era),
         "device": device,
         "needs": _needs(calls, known),
         "leaves": _leaves(names),
@@ -411,7 +420,7 @@ def project(
         "steps": steps,
     }
     return Projection(
-        key=_key(boot, said, era), payload=payload, program=program, result=result,
+        key=(), payload=payload, program=program, result=result,
         skipped=skipped, cut=cut,
     )  # fmt: skip
 

@@ -4,4 +4,4 @@
 NAME = "virtio-net-rx"
 SUMMARY = "Linux virtio_net receive: small, big and mergeable buffers, refill, NAPI, life cycle"
 #: Which upstream behaviour the model follows; the last one is the default.
-ERAS = ("linux-6.1", "linux-6.12")
+ERAS = ("linux-6.1", "linux-6.12", "linux-7.2")

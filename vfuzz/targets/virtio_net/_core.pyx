@@ -10,12 +10,14 @@ include "../../sim/world.pxi"
 include "../../sim/crc.pxi"
 include "../../sim/memory.pxi"
 include "../../sim/dma.pxi"
+include "../../sim/page_pool.pxi"
 include "../../sim/skb.pxi"
 include "../../sim/work.pxi"
 include "../../sim/txring.pxi"
 include "../../sim/xdp.pxi"
 include "../../sim/xsk.pxi"
 include "model/state.pxi"
+include "model/page_pool.pxi"
 include "oracle.pxi"
 include "oracle_xdp.pxi"
 include "oracle_xsk.pxi"
@@ -27,6 +29,7 @@ include "model/xmit.pxi"
 include "model/xdp.pxi"
 include "observe.pxi"
 include "model/csum.pxi"
+include "model/dissect.pxi"
 include "model/receive.pxi"
 include "model/poll.pxi"
 include "model/lifecycle.pxi"
@@ -157,6 +160,7 @@ cdef void target_boot() noexcept nogil:
     memory_reset()
     skb_reset()
     virtqueues_reset()
+    pools_reset()
     dma_reset(feature(BOOT_FEATURES_ACCESS_PLATFORM), <int>P.boot[BOOT_SWIOTLB])
     oracle_reset(P.boot[BOOT_PROFILE] == BOOT_PROFILE_CONFORMING)
     oracle_xdp_reset()
@@ -310,6 +314,7 @@ cdef void target_shutdown() noexcept nogil:
     kfree(Z.hdr, b"target_shutdown:xsk_hdr")
     books_check(b"target_shutdown:books")
     maps_leak_check(b"target_shutdown:maps")
+    pools_leak_check(b"target_shutdown:pools")
     leak_check(b"target_shutdown:leak" if vi.probed else b"target_shutdown:no_device")
 
 

@@ -43,7 +43,6 @@ ETH_P_ALL, SOL_PACKET, PACKET_AUXDATA, PACKET_VNET_HDR = 3, 263, 8, 15
 SO_RCVBUFFORCE = 33
 AUXDATA_SPACE = 64
 TP_STATUS = 1 << 3 | 1 << 7  # checksum not ready, checksum valid
-FINIT_MODULE = 313
 EAGAIN, ENODEV, EINVAL = 11, 19, 22
 STAT = re.compile(rb"([rt]x)_?(?:queue_)?(\d+)_(\w+)$")
 RX_STATS = (b"packets", b"bytes", b"drops", b"kicks", b"xdp_packets", b"xdp_tx", b"xdp_redirects",
@@ -398,10 +397,7 @@ class Machine(agent.Machine):
         self.line = os.open("/dev/ttyS0", os.O_RDWR | os.O_NOCTTY)
         tty.setraw(self.line, termios.TCSANOW)
         self.kmsg = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
-        fd = os.open(module, os.O_RDONLY)
-        if agent.libc.syscall(FINIT_MODULE, fd, b"", 0):
-            raise OSError(ctypes.get_errno(), f"{module} cannot be loaded")
-        os.close(fd)
+        agent.load_module(module)
         self.node = os.open(NODE, os.O_RDWR)
         self.io = bytearray(ANSWER.size + 8 * STATS_MAX)
         self.order = "0"

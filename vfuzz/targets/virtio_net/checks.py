@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What virtio-net-rx promises: one entry a check, numbered S1.. as in the catalogue.
 
-Numbers that are missing guard paths that the model does not have yet (page_pool, the control
+Numbers that are missing guard paths that the model does not have yet (the control
 queue): docs/virtio-net-rx.md lists them.
 """
 
@@ -54,6 +54,17 @@ CHECKS = (
     Check("S18", "bad-copy-length",
           "A copied head has the whole buffer if that fits, else the Ethernet header only.",
           "page_to_skb(), commit 0f6925b3e8da"),
+    Check("S19", "pool-cache-race",
+          "The cache of a page pool, which needs no lock, is touched in the pool's NAPI only.",
+          "page_pool_put_page() allow_direct, page_pool_recycle_in_cache()"),
+    Check("S20", "pool-page-put",
+          "A page of a pool goes back by way of the pool, however many skbs and frames it is in.",
+          "skb_mark_for_recycle(), napi_pp_put_page()"),
+    Check("S21", "pool-lifetime",
+          "A pool and its NAPI live while its pages are out or posted, and all of them come back.",
+          "page_pool_destroy(), page_pool_inflight()"),
+    Check("S22", "foreign-pool-page", "Only a pool's own pages are put into it.",
+          "page_pool_put_page(), struct xdp_mem_info"),
     Check("S23", "type-confusion", "A token is used as what it was stored as.",
           "virtqueue_get_buf_ctx(), virtnet_rq_unmap()"),
     Check("S24", "dma-leak",
@@ -105,7 +116,8 @@ CHECKS = (
           "NAPI is enabled once per disable, not on freed queues; a poll has callbacks off.",
           "napi_enable(), virtqueue_disable_cb()"),
     Check("S42", "rxq-info-state",
-          "rx info is registered and unregistered in turn, and registered while NAPI runs.",
+          "rx info is registered and unregistered in turn, registered while NAPI runs, and its "
+          "memory model is that of the buffers.",
           "xdp_rxq_info_reg(), xdp_rxq_info_unreg()"),
     Check("S43", "wrong-statistics",
           "Every packet is counted once, counters never fall, and a valid packet is not lost.",

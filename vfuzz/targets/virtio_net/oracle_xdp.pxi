@@ -264,6 +264,10 @@ cdef void judge_xdp_begin(ReceiveQueue* rq, const XdpBuff* x) noexcept nogil:
         violation(CHECK_S37, b"judge_xdp_begin:gso_xsk" if J.zero_copy
                   else b"judge_xdp_begin:gso", b"rq", rq.index,
                   b"the program is given a packet with GSO type %lld", o.hdr[1], 0, 0)
+    if unlikely(M_frames[frame_of(x.data)].pool != x.pool and not M_frames[frame_of(x.data)].copy):
+        violation(CHECK_S42, b"judge_xdp_begin:memory_model", b"rq", rq.index,
+                  b"a buffer of pool %lld on a queue whose memory model is pool %lld (0: none)",
+                  M_frames[frame_of(x.data)].pool, x.pool, 0)
     E.runs = 1
     E.meta = 0
     E.moved = 0

@@ -50,7 +50,7 @@ CANNOT: dict[str, str] = {}
 _OF_SOCKETS = ("xsk_unbind", "xsk_fill", "xsk_take", "xsk_wakeup")
 #: How a generated program begins mostly.
 BEGIN = ("open",)
-#: Boot options that are arguments of the guest's kernel.
+#: Boot options that many programs in a row have alike: none is dear to change.
 MACHINE = ()
 
 RX, USE, CONT, BAD_USED, IRQ, KICKS, POLL, BUSY_POLL = 2, 3, 4, 5, 6, 7, 8, 9

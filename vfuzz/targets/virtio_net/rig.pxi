@@ -134,8 +134,19 @@ cdef int64_t rig_judge_xsk_taken(const int64_t* a) noexcept nogil:
     return 0
 
 
+cdef int64_t rig_pool_create(const int64_t* a) noexcept nogil:
+    return page_pool_create(<int>a[0], 4, False, X_SITE)
+
+
+cdef int64_t rig_pools_check(const int64_t* a) noexcept nogil:
+    pools_leak_check(X_SITE)
+    return 0
+
+
 cdef void _rig_add_target():
     _rig_add_parts()
+    _rig_add("pool_create rq -> pool", rig_pool_create)
+    _rig_add("pools_check", rig_pools_check)
     _RIG_LIMITS["xframe"] = XDP_FRAMES_MAX
     _RIG_CONSTANTS.update({
         "XDP_PASS": XDP_PASS, "XDP_DROP": XDP_DROP, "XDP_TX": XDP_TX, "B_XDP": B_XDP,

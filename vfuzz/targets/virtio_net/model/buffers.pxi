@@ -9,6 +9,10 @@ cdef inline int page_private(int page, site_t site) noexcept nogil:
     if unlikely(page == 0):
         violation(CHECK_S8, site, b"page", 0, b"walked past the last page of a chain", 0, 0, 0)
     check_live(page, site)
+    if unlikely(M_frames[page].pool != 0):
+        violation(CHECK_S23, site, b"page", page,
+                  b"page->private of page %lld taken for a link: a pool counts %lld users in it",
+                  page, M_frames[page].refcount, 0)
     return M_frames[page].private
 
 
@@ -126,7 +130,9 @@ cdef inline void rq_init_one_sg(ReceiveQueue* rq, uint64_t buf, uint32_t len,
     sg.addr = buf
     sg.len = len
     sg.dma = 0
-    if rq.do_dma:
+    if rq.use_pool_dma:
+        sg.dma = PP_dma[frame_of(buf)] + offset_of(buf)
+    elif rq.do_dma:
         sg.dma = vi_dma[frame_of(buf)].addr - DMA_RECORD_SIZE + offset_of(buf)
 
 
@@ -134,7 +140,7 @@ cdef apart_void inbuf_put(ReceiveQueue* rq, uint64_t buf) noexcept nogil:
     """The ring refused a buffer: undo its DMA reference, put the page."""
     if rq.do_dma:
         virtnet_rq_unmap(rq, buf, 0)
-    put_buf(buf, b"add_inbuf_or_put:put")
+    rq_put_buf(rq, buf, quirk(QUIRK_G17), b"add_inbuf_or_put:put")
 
 
 cdef always_int add_inbuf_or_put(ReceiveQueue* rq, Vq* vq, const Sg* sg, uint64_t token,
@@ -155,6 +161,8 @@ cdef always_int add_recvbuf_small(ReceiveQueue* rq, Vq* vq) noexcept nogil:
                                         + xdp_headroom) + SHINFO_SIZE)
     cdef uint64_t buf, token
     cdef Sg sg
+    if rq.page_pool:
+        return add_recvbuf_small_pool(rq, vq, len, xdp_headroom)
     if not skb_page_frag_refill(len, &rq.alloc_frag, b"add_recvbuf_small:refill"):
         return -ENOMEM
     buf = virtnet_rq_alloc(rq, len)
@@ -228,6 +236,8 @@ cdef always_int add_recvbuf_mergeable(ReceiveQueue* rq, Vq* vq, uint32_t len) no
     cdef uint32_t hole, truesize
     cdef uint64_t buf, ctx
     cdef Sg sg
+    if rq.page_pool:
+        return add_recvbuf_mergeable_pool(rq, vq, len, headroom)
     if not skb_page_frag_refill(len + room, pf, b"add_recvbuf_mergeable:refill"):
         return -ENOMEM
     if (era_6_12() and pf.offset == 0 and len + room + DMA_RECORD_SIZE > pf.size

@@ -86,7 +86,8 @@ cdef int alloc_queues() noexcept nogil:
         memset(&vi_sq[i].stats, 0, sizeof(SqStats))
         rq.index = i
         # 6.12's code; no release sets it (three reverts before 6.11), 6.6..6.10 and 6.13 on do
-        rq.do_dma = (era_6_12() and feature(BOOT_FEATURES_PREMAPPED) and D.use_dma_api
+        rq.do_dma = (era_6_12() and not era_7_2() and feature(BOOT_FEATURES_PREMAPPED)
+                     and D.use_dma_api
                      and (vi.mergeable_rx_bufs or not vi.big_packets or quirk(QUIRK_B18)))
     return 0
 
@@ -107,7 +108,8 @@ cdef int init_vqs() noexcept nogil:
                 feature(BOOT_FEATURES_INDIRECT_DESC) and vi.big_packets
                 and not vi.mergeable_rx_bufs, feature(BOOT_FEATURES_EVENT_IDX))
         # B18 is about the driver's helper: the ring maps big buffers all the same
-        V_vqs[i].premapped = vi_rq[i].do_dma and (vi.mergeable_rx_bufs or not vi.big_packets)
+        V_vqs[i].premapped = ((vi_rq[i].do_dma or pool_can_map())
+                              and (vi.mergeable_rx_bufs or not vi.big_packets))
         V_vqs[i].enabled = False
         vi_rq[i].min_buf_len = mergeable_min_buf_len()
         txring_init(&vi_sq[i].vq, <int>vi.ring_num, feature(BOOT_FEATURES_INDIRECT_DESC),
@@ -148,7 +150,8 @@ cdef void virtnet_probe() noexcept nogil:
     if era_6_12():
         vi.rss_table_mem = rss_hdr_alloc(b"virtnet_probe:rss_hdr")
     if vi.has_rss or vi.has_rss_hash_report:
-        if P.boot[BOOT_RSS_MAX_KEY_SIZE] > RSS_MAX_KEY_SIZE and not quirk(QUIRK_A18):
+        if (P.boot[BOOT_RSS_MAX_KEY_SIZE] > RSS_MAX_KEY_SIZE and not quirk(QUIRK_A18)
+                and not era_7_2()):
             # 3f7d9c1964fc: probe fails, there is no device. 6.12 forgets what it just allocated
             vi.max_queue_pairs = 0
             obs(b"probe", -EINVAL)
@@ -180,11 +183,18 @@ cdef void virtnet_probe() noexcept nogil:
         vi.max_queue_pairs = 0
         obs(b"probe", -ENOMEM)
         return
+    if create_page_pools():
+        # uncovered: as above
+        free_queues()
+        vi.max_queue_pairs = 0
+        obs(b"probe", -ENOMEM)
+        return
     if vi.has_rss or vi.has_rss_hash_report:
         # virtnet_init_default_rss(): every entry and the whole key are written. The key is an array
         # inside another structure; as an object of its own its end can be seen
         rss_table_write(b"virtnet_probe:rss_table")
-        key = frame_new(F_KMALLOC, RSS_MAX_KEY_SIZE, H_KERNEL, b"virtnet_probe:key_array")
+        key = frame_new(F_KMALLOC, NETDEV_RSS_KEY_LEN if era_7_2() else RSS_MAX_KEY_SIZE, H_KERNEL,
+                        b"virtnet_probe:key_array")
         if key and P.boot[BOOT_RSS_MAX_KEY_SIZE]:
             cpu_write(addr_of(key, 0), P.boot[BOOT_RSS_MAX_KEY_SIZE], b"virtnet_probe:rss_key")
         vi.rss_key_mem = addr_of(key, 0) if key else 0
@@ -233,6 +243,8 @@ cdef int xdp_rxq_info_reg(ReceiveQueue* rq) noexcept nogil:
         violation(CHECK_S42, b"xdp_rxq_info_reg:twice", b"rq", rq.index,
                   b"rx info of queue %lld registered twice", rq.index, 0, 0)
     rq.xdp_rxq = RXQ_REGISTERED
+    # G09: of queues in use only
+    rq.mem_pool = (0 if quirk(QUIRK_G09) and rq.index >= vi.curr_queue_pairs else rq.page_pool)
     return 0
 
 
@@ -265,9 +277,11 @@ cdef int virtnet_open() noexcept nogil:
     cdef int i, err = 0
     vi.refill_enabled = True
     rq_check(b"virtnet_open:rq")
+    if late_pools() and late_page_pools():
+        return -ENOMEM
     for i in range(vi.max_queue_pairs):
         if i < vi.curr_queue_pairs:
-            if not try_fill_recv(&vi_rq[i]):
+            if not try_fill_recv(&vi_rq[i]) and not era_7_2():
                 schedule_refill(BY_OPEN)
         if quirk(QUIRK_CANARY) and V_vqs[i].in_flight == V_vqs[i].num:
             get_page(frame_of(vi.rq_mem), H_DRV, b"virtnet_open:canary")
@@ -281,7 +295,8 @@ cdef int virtnet_open() noexcept nogil:
     if err == 0:
         return 0
     vi.refill_enabled = False
-    cancel_refill()
+    if not era_7_2():
+        cancel_refill()
     if not quirk(QUIRK_E02):
         # 5306623a9826: the queues before this one go down again
         while i > 0:
@@ -295,7 +310,7 @@ cdef void virtnet_close() noexcept nogil:
     cdef int i
     vi.refill_enabled = False
     preempt()
-    if not quirk(QUIRK_E19):
+    if not quirk(QUIRK_E19) and not era_7_2():
         cancel_refill()
     rq_check(b"virtnet_close:rq")
     for i in range(vi.max_queue_pairs):
@@ -335,6 +350,7 @@ cdef int dev_close() noexcept nogil:
 cdef int virtnet_set_queues(int pairs) noexcept nogil:
     """_virtnet_set_queues(): one control command, then a refill for queues that come into use."""
     cdef uint64_t mq
+    cdef int i
     if not feature(BOOT_FEATURES_MQ):
         return 0
     if era_6_12() and vi.has_rss:
@@ -358,7 +374,10 @@ cdef int virtnet_set_queues(int pairs) noexcept nogil:
     elif dev_refuses_pairs(pairs):
         return -EINVAL
     vi.curr_queue_pairs = pairs
-    if vi.up:
+    if vi.up and era_7_2():
+        for i in range(pairs):
+            virtqueue_napi_schedule(&vi_rq[i])
+    elif vi.up:
         schedule_refill(BY_QUEUES)
     return 0
 
@@ -391,11 +410,15 @@ cdef always_void rq_free_unused_buf(ReceiveQueue* rq, uint64_t token) noexcept n
     if unlikely(rq.xsk_pool != 0):
         xsk_buff_free(xsk_of_token(token), b"rq_free_unused_buf:chunk")
         return
-    if rq.do_dma and (not vi.big_packets or vi.mergeable_rx_bufs or quirk(QUIRK_B18)):
+    if (rq.do_dma and not quirk(QUIRK_G06)
+            and (not vi.big_packets or vi.mergeable_rx_bufs or quirk(QUIRK_B18))):
         virtnet_rq_unmap(rq, token, 0)
     if vi.big_packets and not vi.mergeable_rx_bufs:
         give_pages(rq, page_of_token(token, b"rq_free_unused_buf:page"))
     else:
+        if rq.page_pool:
+            page_pool_put_buf(rq.page_pool, token, quirk(QUIRK_G17), b"rq_free_unused_buf:pool")
+            return
         put_buf_here(addr_of_token(token, b"rq_free_unused_buf:token"), b"rq_free_unused_buf:put")
 
 
@@ -469,7 +492,11 @@ cdef void virtnet_rx_pause(ReceiveQueue* rq) noexcept nogil:
 
 cdef void virtnet_rx_resume(ReceiveQueue* rq) noexcept nogil:
     """virtnet_rx_resume(): buffers, whether the interface is up or not."""
-    if not try_fill_recv(rq):
+    if era_7_2():
+        # virtnet_rx_resume(): an interface that is down gets its buffers when it is opened
+        if vi.running:
+            try_fill_recv(rq)
+    elif not try_fill_recv(rq):
         schedule_refill(BY_RESIZE)
     if vi.running:
         netdev_lock(b"virtnet_rx_resize:netdev_lock")
@@ -567,6 +594,11 @@ cdef void remove_vq_common() noexcept nogil:
         violation(CHECK_S1, b"remove_vq_common:after_resize" if vi.refill_by == BY_RESIZE
                   else b"remove_vq_common:refill", b"work", 0,
                   b"the queues are freed while the refill work is pending", 0, 0, 0)
+    if quirk(QUIRK_G16):
+        free_queues()
+        destroy_page_pools()
+        return
+    destroy_page_pools()
     maps_leak_check(b"remove_vq_common:xsk" if unlikely(Z.ever) and xsk_any_bound()
                     else b"remove_vq_common:maps")
     free_queues()
@@ -594,6 +626,24 @@ cdef int virtnet_freeze() noexcept nogil:
     return 0
 
 
+cdef int restore_undo(bint opened) noexcept nogil:
+    """virtnet_restore_up() where it fails (7.2): buffers, pools and queues go again. Pages that big
+    mode keeps for later are forgotten (R10)."""
+    cdef int i
+    V.driver_ok = False
+    for i in range(vi.max_queue_pairs):
+        V_vqs[i].enabled = False
+        dev_queue_reset(i)
+    if opened:
+        cond_resched()
+        free_unused_bufs()
+        destroy_page_pools()
+    for i in range(vi.max_queue_pairs):
+        V_vqs[i].live = False
+    free_queues()
+    return -ENOMEM
+
+
 cdef int virtnet_restore() noexcept nogil:
     """virtnet_restore(): queues anew, then up again if it was. After a failure the device stays
     detached, with what it has (R11)."""
@@ -605,6 +655,8 @@ cdef int virtnet_restore() noexcept nogil:
     err = init_vqs()
     if err:
         return err
+    if create_page_pools():
+        return restore_undo(False)
     virtio_device_ready()
     vi.refill_enabled = True
     if vi.running:
@@ -616,7 +668,7 @@ cdef int virtnet_restore() noexcept nogil:
         else:
             err = virtnet_open()
             if err:
-                return err
+                return restore_undo(True) if era_7_2() else err
     vi.present = True
     virtnet_set_queues(vi.curr_queue_pairs)
     judge_resumed()

@@ -74,6 +74,7 @@ cdef int virtnet_receive(ReceiveQueue* rq, int budget) noexcept nogil:
     cdef uint64_t token, ctx = 0
     cdef uint64_t len_errors, frame_errors
     cdef uint64_t most = <uint64_t>budget
+    cdef int packets
     memset(&stats, 0, sizeof(stats))
     if unlikely(rq.xsk_pool != 0):
         virtnet_receive_xsk_bufs(rq, budget, &stats)
@@ -92,16 +93,20 @@ cdef int virtnet_receive(ReceiveQueue* rq, int budget) noexcept nogil:
         packet_end(rq, &was, &stats, vi.rx_length_errors - len_errors,
                    vi.rx_frame_errors - frame_errors)
         stats.packets += 1
+    packets = <int>stats.packets
     if vq.num_free > min(budget, vq.num) / 2:
         if not try_fill_recv(rq):
-            if vi.refill_enabled or quirk(QUIRK_E01) or quirk(QUIRK_E19):
+            if era_7_2():
+                # the poll comes again, and tries again
+                packets = budget
+            elif vi.refill_enabled or quirk(QUIRK_E01) or quirk(QUIRK_E19):
                 # 5a159128faff: without the flag a poll re-arms the work that close just cancelled
                 schedule_refill(BY_POLL)
     rq.stats.packets += stats.packets
     rq.stats.bytes += stats.bytes
     rq.stats.drops += stats.drops
     event(0x4000 + <uint32_t>min(stats.packets, <uint64_t>64) * 2 + (stats.drops != 0))
-    return <int>stats.packets
+    return packets
 
 
 cdef int virtnet_poll(ReceiveQueue* rq, int budget) noexcept nogil:
@@ -121,7 +126,9 @@ cdef int virtnet_poll(ReceiveQueue* rq, int budget) noexcept nogil:
         X_cpu = rq.index % <int>P.boot[BOOT_CPUS]
         poll_cleantx(rq)
     V.in_poll = budget != 0
+    PP.polled = rq.index
     received = virtnet_receive(rq, budget)
+    PP.polled = -1
     V.in_poll = False
     if unlikely(vi.xdp_xmit & XDP_XMIT_REDIR) and not quirk(QUIRK_E13):
         # 8d5db9d7dadc: before anybody else may poll

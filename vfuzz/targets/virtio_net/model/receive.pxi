@@ -72,7 +72,10 @@ cdef int page_to_skb(ReceiveQueue* rq, int page, uint32_t offset, uint32_t len, 
             return 0
         skb_reserve(s, <uint32_t>(hdr_p - head) + hdr_padded_len, b"page_to_skb:reserve")
         skb_put(s, len, b"page_to_skb:put")
-        rest = M_frames[page].private
+        # 7.2: a pool counts users in the same word
+        rest = 0 if rq.page_pool else M_frames[page].private
+        if quirk(QUIRK_G12):
+            rest = page_private(page, b"page_to_skb:private")
         if rest and not quirk(QUIRK_B11):
             # afd92d82c9d7: the other pages of the chain are not part of this skb
             give_pages(rq, rest)
@@ -97,7 +100,7 @@ cdef int page_to_skb(ReceiveQueue* rq, int page, uint32_t offset, uint32_t len, 
                 skb_add_rx_frag(s, 0, page, offset, len, truesize, b"page_to_skb:frag")
             elif quirk(QUIRK_A12):
                 # af39c8f72301: gave the page away and read the header from it afterwards
-                put_buf(hdr_p, b"page_to_skb:put_early")
+                rq_put_buf(rq, hdr_p, True, b"page_to_skb:put_early")
             else:
                 page_to_free = True
         else:
@@ -119,7 +122,7 @@ cdef int page_to_skb(ReceiveQueue* rq, int page, uint32_t offset, uint32_t len, 
     if likely(hdr_valid):
         hdr_read(hdr_p, vi.hdr_len, K_skbs[s].cb, b"page_to_skb:hdr")
     if page_to_free:
-        put_buf(hdr_p, b"page_to_skb:put_page")
+        rq_put_buf(rq, hdr_p, True, b"page_to_skb:put_page")
     if unlikely(metasize != 0):
         K_skbs[s].data += metasize
         K_skbs[s].len -= metasize
@@ -134,10 +137,13 @@ cdef always_int receive_small(ReceiveQueue* rq, uint64_t token, uint64_t ctx, ui
                               RqStats* stats) noexcept nogil:
     """receive_small(): the skb's head is the buffer itself. ctx: its headroom for XDP."""
     cdef uint64_t buf = addr_of_token(token, b"receive_small:token")
-    cdef uint32_t xdp_headroom = <uint32_t>ctx
+    cdef uint32_t xdp_headroom = (mergeable_ctx_to_headroom(ctx) if rq.page_pool
+                                  else <uint32_t>ctx)
     cdef uint32_t headroom = vi.hdr_len + VIRTNET_RX_PAD + xdp_headroom
     cdef uint32_t buflen = skb_data_align(GOOD_PACKET_LEN + headroom) + SHINFO_SIZE
     cdef int s
+    if rq.page_pool and not quirk(QUIRK_G13):
+        buflen = mergeable_ctx_to_truesize(ctx)
     if era_6_12() and not quirk(QUIRK_D05):
         buf -= VIRTNET_RX_PAD + xdp_headroom
     len -= vi.hdr_len
@@ -145,7 +151,7 @@ cdef always_int receive_small(ReceiveQueue* rq, uint64_t token, uint64_t ctx, ui
     if len > GOOD_PACKET_LEN and not quirk(QUIRK_A05):
         vi.rx_length_errors += 1
     elif unlikely(vi.xdp_enabled) and rq.xdp_prog:
-        return receive_small_xdp(rq, buf, xdp_headroom, len, stats)
+        return receive_small_xdp(rq, buf, xdp_headroom, len, buflen, stats)
     else:
         s = build_skb(buf, buflen, b"receive_small:build_skb")
         if s:
@@ -153,9 +159,10 @@ cdef always_int receive_small(ReceiveQueue* rq, uint64_t token, uint64_t ctx, ui
             skb_put(s, len, b"receive_small:put")
             hdr_read(buf + VIRTNET_RX_PAD + xdp_headroom, vi.hdr_len, K_skbs[s].cb,
                      b"receive_small:hdr")
+            rq_mark_for_recycle(rq, s)
             return s
     stats.drops += 1
-    put_buf(buf + VIRTNET_RX_PAD, b"receive_small:err")
+    rq_put_buf(rq, buf + VIRTNET_RX_PAD, True, b"receive_small:err")
     return 0
 
 
@@ -186,7 +193,8 @@ cdef always_u64 rq_get_buf(ReceiveQueue* rq, uint32_t* len, uint64_t* ctx,
                            site_t site) noexcept nogil:
     """virtnet_rq_get_buf(): the next used buffer; a premapped one is synced or unmapped."""
     cdef uint64_t token = virtqueue_get_buf(&V_vqs[rq.index], len, ctx, rq.index, site)
-    if token and rq.do_dma and (not vi.big_packets or vi.mergeable_rx_bufs or quirk(QUIRK_B18)):
+    if (token and rq.do_dma and not quirk(QUIRK_G06)
+            and (not vi.big_packets or vi.mergeable_rx_bufs or quirk(QUIRK_B18))):
         virtnet_rq_unmap(rq, token, len[0])
     return token
 
@@ -206,7 +214,7 @@ cdef void mergeable_buf_free(ReceiveQueue* rq, int num_buf, RqStats* stats) noex
             vi.rx_length_errors += 1
             break
         stats.bytes += len
-        put_buf(buf, b"mergeable_buf_free:put")
+        rq_put_buf(rq, buf, True, b"mergeable_buf_free:put")
 
 
 cdef int append_frag(int head, int curr, uint64_t buf, uint32_t len,
@@ -229,6 +237,7 @@ cdef int append_frag(int head, int curr, uint64_t buf, uint32_t len,
             K_skbs[curr].next = s
         curr = s
         K_skbs[head].truesize += K_skbs[s].truesize
+        K_skbs[s].recycle = K_skbs[head].recycle and not quirk(QUIRK_G01)
         n = 0
         event(0x2300)
     if curr != head:
@@ -273,13 +282,14 @@ cdef always_int receive_mergeable_rest(ReceiveQueue* rq, int head, uint64_t buf,
             kfree_skb(head, b"receive_mergeable:err_buf")
             return 0
         stats.bytes += len
+        rq_sync(rq, buf, len)
         truesize = mergeable_ctx_to_truesize(ctx)
         if len > truesize - mergeable_room(ctx):
             vi.rx_length_errors += 1
             curr = 0
         else:
             curr = append_frag(head, curr, buf, len, truesize)
-    put_buf(buf, b"receive_mergeable:err_skb")
+    rq_put_buf(rq, buf, True, b"receive_mergeable:err_skb")
     mergeable_buf_free(rq, num_buf, stats)
     stats.drops += 1
     kfree_skb(head, b"receive_mergeable:kfree_skb")
@@ -295,6 +305,8 @@ cdef always_int receive_mergeable(ReceiveQueue* rq, uint64_t token, uint64_t ctx
     cdef int head = 0
     cdef uint8_t nb[2]
     hdr_read(buf + 10, 2, nb, b"receive_mergeable:num_buffers")
+    if quirk(QUIRK_C04):
+        rq_sync(rq, buf, len)
     num_buf = nb[0] | (nb[1] << 8)
     event(0x2400 + min(num_buf, 40))
     stats.bytes += len - vi.hdr_len
@@ -309,9 +321,10 @@ cdef always_int receive_mergeable(ReceiveQueue* rq, uint64_t token, uint64_t ctx
                            mergeable_ctx_to_headroom(ctx))
         if head == 0 and quirk(QUIRK_B13):
             # 8fc3b9e9a229: left the packet's other buffers in the ring, to be taken for packets
-            put_buf(buf, b"receive_mergeable:err_only_first")
+            rq_put_buf(rq, buf, True, b"receive_mergeable:err_only_first")
             stats.drops += 1
             return 0
+        rq_mark_for_recycle(rq, head)
     return receive_mergeable_rest(rq, head, buf, num_buf, stats)
 
 
@@ -371,6 +384,10 @@ cdef int virtio_net_hdr_to_skb(int s, const uint8_t* hdr) noexcept nogil:
         p_off = start + thlen
         if not pskb_may_pull(s, p_off, b"virtio_net_hdr_to_skb:pull_transport"):
             return -EINVAL      # uncovered: `needed` above reaches as far
+    elif gso_type and era_7_2():
+        # the network header is set, so the packet is looked at
+        if not gso_dissect(s, raw, thlen, &p_off):
+            return -EINVAL
     elif gso_type:
         # the network header is never set here, so nothing is dissected
         p_off = (nh_min_len if era_6_12() else 0) + thlen
@@ -433,6 +450,8 @@ cdef always_void virtnet_receive_done(ReceiveQueue* rq, int s, uint8_t flags,
     else:
         if vi.rxhash and vi.has_rss_hash_report:
             virtio_skb_set_hash(p, hdr)
+        if era_7_2():
+            hdr[0] = flags
         if flags & HDR_F_DATA_VALID:
             p.ip_summed = CHECKSUM_UNNECESSARY
         bad = virtio_net_hdr_to_skb(s, hdr) != 0
@@ -480,8 +499,11 @@ cdef void receive_buf(ReceiveQueue* rq, uint64_t token, uint32_t len, uint64_t c
         if vi.big_packets and not vi.mergeable_rx_bufs:
             give_pages(rq, page_of_token(token, b"receive_buf:page"))
         else:
-            put_buf(addr_of_token(token, b"receive_buf:token"), b"receive_buf:short")
+            rq_put_buf(rq, addr_of_token(token, b"receive_buf:token"), quirk(QUIRK_G17),
+                       b"receive_buf:short")
         return
+    if rq.use_pool_dma and not quirk(QUIRK_C04):
+        rq_sync(rq, token, len)
     flags[0] = 0
     if era_6_12():
         # 703eec1b2422: saved before a program could overwrite them

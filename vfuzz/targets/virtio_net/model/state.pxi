@@ -18,6 +18,7 @@ cdef enum:
     MAX_MTU = 65535
     NAPI_WEIGHT = 64
     RSS_MAX_KEY_SIZE = 40       # VIRTIO_NET_RSS_MAX_KEY_SIZE
+    NETDEV_RSS_KEY_LEN = 256
     DMA_RECORD_SIZE = 16        # sizeof(struct virtnet_rq_dma)
     CTX_HEADER_SHIFT = 22       # MRG_CTX_HEADER_SHIFT
 
@@ -75,6 +76,9 @@ cdef struct ReceiveQueue:
     uint64_t xsk_buffs          # array for as many buffers as the ring had
     uint64_t xsk_hdr_dma        # xsk_hdr_dma_addr, of the send queue of the same number
     int xsk_rxq                 # RXQ_*
+    int page_pool               # its pool, 0 none (7.2)
+    bint use_pool_dma           # use_page_pool_dma: which maps for it
+    int mem_pool                # memory model of its rx info: a pool, 0 shared pages
 
 cdef struct VirtnetInfo:
     bint probed
@@ -133,6 +137,10 @@ cdef inline bint feature(uint32_t bit) noexcept nogil:
 
 cdef inline bint era_6_12() noexcept nogil:
     return W.era >= ERA_LINUX_6_12
+
+
+cdef inline bint era_7_2() noexcept nogil:
+    return W.era >= ERA_LINUX_7_2
 
 
 cdef inline uint32_t virtnet_get_headroom() noexcept nogil:

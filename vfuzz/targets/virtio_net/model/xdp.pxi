@@ -75,14 +75,18 @@ cdef int xdp_handler(ReceiveQueue* rq, XdpBuff* x, uint64_t original) noexcept n
 
 # ---- copies ------------------------------------------------------------------------------------
 
-cdef int xdp_page_new(site_t site) noexcept nogil:
-    """alloc_page() for a copy of a packet."""
-    cdef int page = alloc_pages(0, H_DRV, site)
+cdef int xdp_page_new(ReceiveQueue* rq, site_t site) noexcept nogil:
+    """alloc_page() for a copy of a packet; 7.2: a page of the queue's pool."""
+    cdef int page
+    if rq.page_pool and not quirk(QUIRK_G03) and not quirk(QUIRK_G04):
+        page = page_pool_alloc_pages(rq.page_pool, H_DRV, site)
+    else:
+        page = alloc_pages(0, H_DRV, site)
     if page == 0:
         return 0
     if buf_new(page, 0, PAGE_SIZE, site) == 0:
         # uncovered: each of these has a frame of its own, and frames run out first
-        put_page(page, H_DRV, b"xdp_page_new:exhausted")
+        page_put(page, b"xdp_page_new:exhausted")
         return 0
     M_frames[page].copy = True
     return page
@@ -118,7 +122,7 @@ cdef int xdp_linearize_page(ReceiveQueue* rq, int* num_buf, uint64_t source, uin
     if page_off + size[0] + SHINFO_SIZE > PAGE_SIZE and not quirk(QUIRK_A01):
         # 853618d5886b
         return 0
-    page = xdp_page_new(b"xdp_linearize_page:alloc")
+    page = xdp_page_new(rq, b"xdp_linearize_page:alloc")
     if page == 0:
         return 0
     xdp_page_copy(page, page_off, source, size[0], b"xdp_linearize_page:copy")
@@ -133,23 +137,24 @@ cdef int xdp_linearize_page(ReceiveQueue* rq, int* num_buf, uint64_t source, uin
         buf = rq_get_buf(rq, &buflen, &ctx, b"xdp_linearize_page:get")
         if buf == 0:
             break
+        rq_sync(rq, buf, buflen)
         too_long = check_mergeable_len(ctx, buflen) != 0
         event(0x6208 + too_long * 4 + (page_off + buflen + SHINFO_SIZE > PAGE_SIZE) * 2
               + (num_buf[0] > 1))
         if too_long and not quirk(QUIRK_A02):
             # 315dbdd7cdf6
-            put_buf(buf, b"xdp_linearize_page:bad_len")
+            rq_put_buf(rq, buf, True, b"xdp_linearize_page:bad_len")
             break
         if page_off + buflen + SHINFO_SIZE > PAGE_SIZE:
-            put_buf(buf, b"xdp_linearize_page:too_long")
+            rq_put_buf(rq, buf, True, b"xdp_linearize_page:too_long")
             break
         xdp_page_copy(page, page_off, buf, buflen, b"xdp_linearize_page:copy_next")
         page_off += buflen
         if not quirk(QUIRK_B01):
             # c47a43d3004a
-            put_buf(buf, b"xdp_linearize_page:put")
+            rq_put_buf(rq, buf, True, b"xdp_linearize_page:put")
     if num_buf[0]:
-        put_buf(addr_of(page, 0), b"xdp_linearize_page:err_buf")
+        rq_put_buf(rq, addr_of(page, 0), True, b"xdp_linearize_page:err_buf")
         event(0x6200)
         return 0
     size[0] = page_off - XDP_PACKET_HEADROOM
@@ -160,10 +165,11 @@ cdef int xdp_linearize_page(ReceiveQueue* rq, int* num_buf, uint64_t source, uin
 # ---- receive_small() ---------------------------------------------------------------------------
 
 cdef int receive_small_xdp(ReceiveQueue* rq, uint64_t buf, uint32_t xdp_headroom, uint32_t len,
-                           RqStats* stats) noexcept nogil:
-    """receive_small_xdp(), in 6.1 a part of receive_small(). buf: the start of the allocation."""
+                           uint32_t buflen, RqStats* stats) noexcept nogil:
+    """receive_small_xdp(), in 6.1 a part of receive_small(). buf: the start of the allocation,
+    which has buflen bytes."""
     cdef uint32_t header_offset = VIRTNET_RX_PAD + xdp_headroom
-    cdef uint32_t buflen, tlen
+    cdef uint32_t tlen
     cdef int act, s, page
     cdef int num_buf = 1
     cdef uint8_t hdr[2]
@@ -174,41 +180,44 @@ cdef int receive_small_xdp(ReceiveQueue* rq, uint64_t buf, uint32_t xdp_headroom
             or (era_6_12() and hdr[0] & HDR_F_NEEDS_CSUM and not quirk(QUIRK_D03)
                 and not vi.xdp_csum)):
         # 95dbe9e7b321: any flag; 703eec1b2422: a partial checksum is not for programs
-        return xdp_small_err(buf + header_offset, stats, True)
+        return xdp_small_err(rq, buf + header_offset, stats, True)
     if xdp_headroom < virtnet_get_headroom():
         tlen = len + vi.hdr_len
         xdp_headroom = virtnet_get_headroom()
         page = xdp_linearize_page(rq, &num_buf, buf + header_offset, VIRTNET_RX_PAD + xdp_headroom,
                                   &tlen)
         if page == 0:
-            return xdp_small_err(buf + header_offset, stats, True)
-        put_buf(buf + header_offset, b"receive_small_xdp:put_original")
+            return xdp_small_err(rq, buf + header_offset, stats, True)
+        rq_put_buf(rq, buf + header_offset, True, b"receive_small_xdp:put_original")
         buf = addr_of(page, 0)
         header_offset = VIRTNET_RX_PAD + xdp_headroom
-    buflen = skb_data_align(GOOD_PACKET_LEN + vi.hdr_len + header_offset) + SHINFO_SIZE
+        buflen = skb_data_align(GOOD_PACKET_LEN + vi.hdr_len + header_offset) + SHINFO_SIZE
     xdp_prepare_buff(&x, buf + VIRTNET_RX_PAD + vi.hdr_len, xdp_headroom, len, buflen)
+    x.pool = rq.mem_pool
     data = x.data
     act = xdp_handler(rq, &x, 0)
     if act == XDP_TX or act == XDP_REDIRECT:
         return 0
     if act != XDP_PASS:
-        return xdp_small_err(x.data, stats, True)
+        return xdp_small_err(rq, x.data, stats, True)
     s = build_skb(buf, buflen, b"receive_small_xdp:build_skb")
     if s == 0:
-        return xdp_small_err(x.data, stats, False)
+        return xdp_small_err(rq, x.data, stats, False)
     skb_reserve(s, <uint32_t>(x.data - buf), b"receive_small_xdp:reserve")
     skb_put(s, <uint32_t>(x.data_end - x.data), b"receive_small_xdp:put")
     if quirk(QUIRK_D02) and x.data == data:
         # only a program that moved the start was thought to have changed anything
         hdr_read(buf + header_offset, vi.hdr_len, K_skbs[s].cb, b"receive_small_xdp:stale")
     skb_metadata_set(s, &x)
+    rq_mark_for_recycle(rq, s)
     return s
 
 
-cdef int xdp_small_err(uint64_t addr, RqStats* stats, bint by_xdp) noexcept nogil:
+cdef int xdp_small_err(ReceiveQueue* rq, uint64_t addr, RqStats* stats,
+                       bint by_xdp) noexcept nogil:
     vi.xdp_stats.drops += by_xdp
     stats.drops += 1
-    put_buf(addr, b"receive_small_xdp:err")
+    rq_put_buf(rq, addr, True, b"receive_small_xdp:err")
     return 0
 
 
@@ -222,7 +231,7 @@ cdef void skb_metadata_set(int s, const XdpBuff* x) noexcept nogil:
 cdef int xdp_mergeable_err(ReceiveQueue* rq, uint64_t buf, int num_buf,
                            RqStats* stats) noexcept nogil:
     """err_xdp: the first buffer, and those that are left of the packet."""
-    put_buf(buf, b"receive_mergeable_xdp:err")
+    rq_put_buf(rq, buf, True, b"receive_mergeable_xdp:err")
     mergeable_buf_free(rq, num_buf, stats)
     vi.xdp_stats.drops += 1
     stats.drops += 1
@@ -271,22 +280,22 @@ cdef int receive_mergeable_xdp_6_1(ReceiveQueue* rq, uint64_t buf, uint64_t ctx,
     if act == XDP_TX or act == XDP_REDIRECT:
         if page and act == XDP_REDIRECT and quirk(QUIRK_B06):
             # 6890418bbb78: the copy, which the target has
-            put_buf(data, b"receive_mergeable_xdp:put_copy")
+            rq_put_buf(rq, data, True, b"receive_mergeable_xdp:put_copy")
         elif page and not (act == XDP_TX and (quirk(QUIRK_B05) or quirk(QUIRK_B03))):
             # 5d458a13dd59
-            put_buf(buf, b"receive_mergeable_xdp:put")
+            rq_put_buf(rq, buf, True, b"receive_mergeable_xdp:put")
         return 0
     if act != XDP_PASS:
         if page and not (quirk(QUIRK_B08) and vi.xdp_stats.tx != tx):
             # 7a542bee27c6: not where XDP_TX had failed
-            put_buf(x.data, b"receive_mergeable_xdp:put_page")
+            rq_put_buf(rq, x.data, True, b"receive_mergeable_xdp:put_page")
         return xdp_mergeable_err(rq, buf, num_buf, stats)
     headroom = <uint32_t>(x.data_meta - x.hard_start)
     if page and quirk(QUIRK_B02):
         # 1830f8935f3b: built on the original
         return page_to_skb(rq, frame_of(buf), offset_of(buf), len, truesize, False, 0, 0)
     if page:
-        put_buf(buf, b"receive_mergeable_xdp:put_original")
+        rq_put_buf(rq, buf, True, b"receive_mergeable_xdp:put_original")
         # R02: no skb, and the copy is forgotten. 5c37711d9f27: A15, so was its headroom
         return xdp_page_to_skb(rq, &x, PAGE_SIZE, 0 if quirk(QUIRK_A15) else headroom)
     s = xdp_page_to_skb(rq, &x, truesize, headroom)
@@ -295,10 +304,10 @@ cdef int receive_mergeable_xdp_6_1(ReceiveQueue* rq, uint64_t buf, uint64_t ctx,
 
 # ---- receive_mergeable(), linux-6.12 -----------------------------------------------------------
 
-cdef void put_xdp_frags(const XdpBuff* x) noexcept nogil:
+cdef void put_xdp_frags(ReceiveQueue* rq, const XdpBuff* x) noexcept nogil:
     cdef int i
     for i in range(x.nr_frags):
-        put_buf(addr_of(x.frags[i].page, x.frags[i].offset), b"put_xdp_frags:put")
+        rq_put_buf(rq, addr_of(x.frags[i].page, x.frags[i].offset), True, b"put_xdp_frags:put")
 
 
 cdef uint64_t mergeable_xdp_get_buf(ReceiveQueue* rq, uint64_t buf, uint64_t ctx,
@@ -325,12 +334,12 @@ cdef uint64_t mergeable_xdp_get_buf(ReceiveQueue* rq, uint64_t buf, uint64_t ctx
     else:
         if len[0] + xdp_room(XDP_PACKET_HEADROOM) > PAGE_SIZE:
             return 0
-        page = xdp_page_new(b"mergeable_xdp_get_buf:alloc")
+        page = xdp_page_new(rq, b"mergeable_xdp_get_buf:alloc")
         if page == 0:
             return 0
         xdp_page_copy(page, XDP_PACKET_HEADROOM, buf, len[0], b"mergeable_xdp_get_buf:copy")
     frame_sz[0] = PAGE_SIZE
-    put_buf(buf, b"mergeable_xdp_get_buf:put")
+    rq_put_buf(rq, buf, True, b"mergeable_xdp_get_buf:put")
     mine[0] = addr_of(page, XDP_PACKET_HEADROOM)
     return mine[0]
 
@@ -343,6 +352,7 @@ cdef int build_xdp_buff_mrg(ReceiveQueue* rq, XdpBuff* x, uint64_t buf, uint32_t
     cdef uint32_t truesize
     xdp_prepare_buff(x, buf - XDP_PACKET_HEADROOM, XDP_PACKET_HEADROOM + vi.hdr_len,
                      len - vi.hdr_len, frame_sz)
+    x.pool = rq.mem_pool
     frags_truesize[0] = 0
     if num_buf[0] == 0:
         return 0
@@ -360,9 +370,10 @@ cdef int build_xdp_buff_mrg(ReceiveQueue* rq, XdpBuff* x, uint64_t buf, uint32_t
             vi.rx_length_errors += 1
             break
         stats.bytes += len
+        rq_sync(rq, buf, len)
         truesize = mergeable_ctx_to_truesize(ctx)
         if (len > truesize - xdp_room(mergeable_ctx_to_headroom(ctx)) or truesize > PAGE_SIZE):
-            put_buf(buf, b"build_xdp_buff_mrg:bad_len")
+            rq_put_buf(rq, buf, True, b"build_xdp_buff_mrg:bad_len")
             vi.rx_length_errors += 1
             break
         x.frags[x.nr_frags].page = frame_of(buf)
@@ -371,7 +382,7 @@ cdef int build_xdp_buff_mrg(ReceiveQueue* rq, XdpBuff* x, uint64_t buf, uint32_t
         x.nr_frags += 1
         x.frags_size += len
         frags_truesize[0] += truesize
-    put_xdp_frags(x)
+    put_xdp_frags(rq, x)
     return -EINVAL
 
 
@@ -410,10 +421,12 @@ cdef int receive_mergeable_xdp(ReceiveQueue* rq, uint64_t buf, uint64_t ctx, uin
             s = build_skb_from_xdp_buff(&x, frags_truesize)
             if s:
                 event(0x6300 + <uint32_t>x.nr_frags)
+                if not quirk(QUIRK_G04) or mine == buf:
+                    rq_mark_for_recycle(rq, s)
                 return s
         elif act == XDP_TX or act == XDP_REDIRECT:
             return 0
-        put_xdp_frags(&x)
+        put_xdp_frags(rq, &x)
         if quirk(QUIRK_B07) and mine != buf:
             # 850e088d5bbb: the number of buffers stayed what the header says
             num_buf = declared
@@ -503,6 +516,10 @@ cdef int virtnet_xdp_set(int prog) noexcept nogil:
         set_guest_offloads_if(offloads_under_xdp())
         for i in range(vi.max_queue_pairs):
             vi_rq[i].xdp_prog = old_prog
+    if era_7_2() and vi.running:
+        # virtnet_rx_resume_all()
+        for i in range(vi.curr_queue_pairs):
+            try_fill_recv(&vi_rq[i])
     if vi.running or quirk(QUIRK_E16):
         # 8be4d9a492f8: whether it is up was looked at only where NAPI was switched off
         if quirk(QUIRK_E09):

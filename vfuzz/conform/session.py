@@ -13,7 +13,7 @@ import multiprocessing
 import signal
 import time
 import traceback
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from multiprocessing.connection import Connection, wait
@@ -42,8 +42,9 @@ BARREN_MAX = 10  # guests in a row that die with their first program
 
 END_S = 5.0  # for the workers, when one ends the session
 TELL_S = 0.2
-UNITS = 6  # of programs, that each worker has about
-UNIT_MIN, UNIT_MAX = 20, 200
+ROW = 1000  # programs in which those of one machine are looked for
+UNIT = 100  # programs that a worker takes at a time, at most
+COME = 20  # programs that are made before a worker that asks is heard
 
 _Projected = tuple[Program, Projection]
 
@@ -242,31 +243,37 @@ class Session:
     def run(self, programs: Iterable[Program]) -> Totals:
         """Compare them all. The totals are those of all runs."""
         started = time.monotonic() - self.totals.seconds
-        listed: list[Program] = []
-        for program in programs:
-            listed.append(program)
-            self._tick(self.totals)
-        units = self._units(listed)
-        if self.jobs == 1 or len(units) < 2:
-            for unit in units:
-                self._unit([listed[i] for i in unit], started)
+        if self.jobs == 1:
+            for unit in self._units(programs, CHUNK):
+                if unit:
+                    self._unit(unit, started)
         else:
-            self._with_workers(listed, units, started)
+            self._with_workers(self._units(programs, ROW), started)
         self.totals.seconds = time.monotonic() - started
         return self.totals
 
-    def _units(self, programs: Sequence[Program]) -> list[list[int]]:
-        """Programs by number, those of one machine together, in parts: a few for each job."""
-        machines: dict[tuple[int, ...], list[int]] = {}
-        for i, program in enumerate(programs):
+    def _units(self, programs: Iterable[Program], most: int) -> Iterator[list[Program]]:
+        """Programs in parts: of so many in a row those of one machine together. An empty part now
+        and then, for programs may take time to come."""
+        machines: dict[tuple[int, ...], list[Program]] = {}
+        n = 0
+        for program in programs:
             boot = program.boot
-            machines.setdefault(tuple(boot[name] for name in self.real.MACHINE), []).append(i)
-        size = CHUNK
-        if self.jobs > 1:
-            size = max(UNIT_MIN, min(UNIT_MAX, len(programs) // (self.jobs * UNITS)))
-        return [
-            part[i : i + size] for part in machines.values() for i in range(0, len(part), size)
-        ]
+            machines.setdefault(tuple(boot[name] for name in self.real.MACHINE), []).append(program)
+            self._tick(self.totals)
+            n += 1
+            if n == most:
+                yield from self._parts(machines)
+                n = 0
+                machines.clear()
+            elif n % COME == 0:
+                yield []
+        yield from self._parts(machines)
+
+    def _parts(self, machines: dict[tuple[int, ...], list[Program]]) -> Iterator[list[Program]]:
+        size = CHUNK if self.jobs == 1 else UNIT
+        for part in machines.values():
+            yield from (part[i : i + size] for i in range(0, len(part), size))
 
     def _unit(self, programs: Sequence[Program], started: float) -> None:
         """Compare some, one after the other, in a guest that stays for the next unit."""
@@ -341,29 +348,37 @@ class Session:
 
     # ---- processes: the model has one world, and Python works on one core ----
 
-    def _with_workers(
-        self, programs: Sequence[Program], units: Sequence[list[int]], started: float
-    ) -> None:
+    def _with_workers(self, units: Iterator[list[Program]], started: float) -> None:
         """Each worker has a model and a guest, and takes the next unit when it is done."""
         context = multiprocessing.get_context("fork")
         workers = {}
-        waiting = list(reversed(units))
+        waiting: deque[list[Program]] = deque()
+        free: list[Connection] = []
+        more = True  # units to come
         gc.collect()
         gc.freeze()  # what is there now need not be looked at in each worker
         try:
-            for _ in range(min(self.jobs, len(units))):
+            for _ in range(self.jobs):
                 ours, theirs = context.Pipe()
-                process = context.Process(target=self._worker, args=(programs, theirs), daemon=True)
+                process = context.Process(target=self._worker, args=(theirs,), daemon=True)
                 process.start()
                 theirs.close()
                 workers[ours] = process
             while workers:
-                for line in wait(list(workers), TELL_S):
-                    said = self._said(line)
-                    if said is None:
+                if more and len(waiting) < self.jobs:
+                    unit = next(units, None)
+                    more = unit is not None
+                    if unit:
+                        waiting.append(unit)
+                while free and (waiting or not more):
+                    unit = waiting.popleft() if waiting else None
+                    free.pop().send(unit and [program.data for program in unit])
+                hungry = more and len(waiting) < self.jobs
+                for line in wait(list(workers), 0 if hungry else TELL_S):
+                    if self._said(line) is None:
                         workers.pop(line).join()
                     else:
-                        line.send(waiting.pop() if waiting else None)
+                        free.append(line)
                 self.totals.seconds = time.monotonic() - started
                 self._tick(self.totals)
         except BaseException:  # Ctrl-C, or one of them failed
@@ -396,7 +411,7 @@ class Session:
             raise failed
         return True if failed is None else None
 
-    def _worker(self, programs: Sequence[Program], line: Connection) -> None:
+    def _worker(self, line: Connection) -> None:
         """One process: asks for units until there is none."""
 
         def end(number: int, frame: object) -> None:
@@ -415,7 +430,7 @@ class Session:
                 unit = line.recv()
                 if unit is None:
                     break
-                self._unit([programs[i] for i in unit], time.monotonic())
+                self._unit([self.target.program(data) for data in unit], time.monotonic())
         except (_Ending, EOFError):
             pass
         except Error as error:

@@ -15,8 +15,8 @@ _KEPT = ("the device is the program's: it keeps this with profile CONFORMING and
 _NO_ORDER = "VIRTIO_F_IN_ORDER is not among the features of a program: no era's driver accepts it"
 _BARRIER = ("ops run one after the other and memory is consistent: the order in which another CPU "
             "sees two stores cannot be expressed")
-_ROOM = ("a conforming device that finds no room in a full ring, or in the one buffer that a packet "
-         "may have, says so")
+_ROOM = ("a conforming device that finds no room in a full ring, or in the one buffer that a "
+         "packet may have, says so")
 _ADDRESSES = "ring memory has no addresses here: the transport places it, and no op can move it"
 
 CLAUSES = (

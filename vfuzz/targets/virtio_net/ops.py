@@ -55,7 +55,8 @@ BOOT = (
         doc="the device follows the specification, or does what the ops say"),
     Arg("features", "flags", names=FEATURES, width=4,
         doc="negotiated; RXHASH: the user switched receive hashing on; PREMAPPED: the driver maps "
-            "page_frag chunks itself (6.12's code, which no 6.12 release switches on); XDP_CSUM: "
+            "page_frag chunks itself (6.12's code, which no 6.12 release switches on), in 7.2 "
+            "pools have a device to map for; XDP_CSUM: "
             "6.12 with what was proposed in 2023, programs although there is GUEST_CSUM; XSK_ZC: "
             "the driver says that it can do AF_XDP zero copy (6.12 has the code and does not)"),
     Arg("ring_order", "int", 2, 5, default=3, doc="receive rings have 1 << ring_order descriptors"),

@@ -11,6 +11,7 @@ What the kernel does by itself is put into the program, so that model and kernel
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -436,6 +437,7 @@ _NAMES_OF = [
 ]  # fmt: skip
 _SUMS = tuple(name for name in _COUNTED if name.startswith("xdp"))
 _NONE = (1 << 64) - 1
+QUEUES_MAX = 4096  # states of queues that are remembered
 _IFINDEX, _WRONG, _PACKETS, _LENGTH, _FRAME, _CRC, _BYTES, _RX_QUEUES, _QUEUES = range(9)
 
 
@@ -447,24 +449,38 @@ def _state(answer: Any) -> dict[str, int]:
         return _packets(got)
     seen = {"rx_length_errors": look[_LENGTH], "rx_frame_errors": look[_FRAME],
             "rx_queues": look[_RX_QUEUES], **_packets(got)}  # fmt: skip
-    sums = dict.fromkeys(_SUMS, 0)
+    sums = [0] * len(_SUMS)
     whole = bool(stats)
     n, m = len(_LOOKED), len(_COUNTED)
     for q in range(3):
-        values = look[_QUEUES + n * q : _QUEUES + n * q + n]
-        seen |= zip(_NAMES_OF[q], (*values, *stats[m * q : m * q + m]), strict=False)
-        for kind in ("rx", "tx"):
-            for name in ("packets", "bytes"):  # 6.12 tells them apart from the others
-                if stats and seen.get(f"{kind}{q}_{name}") is None:
-                    seen[f"{kind}{q}_{name}"] = seen[f"{kind}{q}_q{name}"]
-                del seen[f"{kind}{q}_q{name}"]
-        del seen[f"rx{q}_notified"]
-        # of a queue out of use ethtool -S says nothing; one that is there has a digest
-        whole = whole and not (seen[f"rx{q}_lens"] and seen.get("xdp_drops") is None)
-        for name in _SUMS:
-            sums[name] += seen.pop(name, None) or 0
-    seen |= sums if whole else {}
-    return {name: value for name, value in seen.items() if value not in (None, _NONE)}
+        there, complete, its = _of_queue(q, look[_QUEUES + n * q : _QUEUES + n * q + n],
+                                         stats[m * q : m * q + m])  # fmt: skip
+        seen |= there
+        whole = whole and complete
+        sums = [a + b for a, b in zip(sums, its, strict=True)]
+    if whole:
+        seen |= zip(_SUMS, sums, strict=True)
+    return seen
+
+
+@functools.lru_cache(maxsize=QUEUES_MAX)
+def _of_queue(
+    q: int, values: tuple[int, ...], stats: tuple[int | None, ...]
+) -> tuple[dict[str, int], bool, list[int]]:
+    """What is there of a queue, which mostly is as it was; whether ethtool says all of it; its part
+    of the sums."""
+    seen: dict[str, int | None] = dict(zip(_NAMES_OF[q], (*values, *stats), strict=False))
+    for kind in ("rx", "tx"):
+        for name in ("packets", "bytes"):  # 6.12 tells them apart from the others
+            if stats and seen.get(f"{kind}{q}_{name}") is None:
+                seen[f"{kind}{q}_{name}"] = seen[f"{kind}{q}_q{name}"]
+            del seen[f"{kind}{q}_q{name}"]
+    del seen[f"rx{q}_notified"]
+    # of a queue out of use ethtool -S says nothing; one that is there has a digest
+    complete = not (seen[f"rx{q}_lens"] and seen.get("xdp_drops") is None)
+    sums = [seen.pop(name, None) or 0 for name in _SUMS]
+    there = {name: value for name, value in seen.items() if value is not None and value != _NONE}
+    return there, complete, sums
 
 
 def _packets(got: tuple[int, int, int]) -> dict[str, int]:

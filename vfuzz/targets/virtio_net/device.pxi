@@ -208,7 +208,8 @@ cdef apart_void judge_room(const Vq* vq, int q, uint32_t need) noexcept nogil:
     has too few buffers, or they were posted too short; the former is no fault while the driver
     could post more."""
     if unlikely(not vi.mergeable_rx_bufs or vq.num_free == 0 and vq.n_out == vq.num):
-        violation(CHECK_S39, b"judge_room:single" if not vi.mergeable_rx_bufs
+        violation(CHECK_S39, b"judge_room:zero_copy" if xsk_bound(q)
+                  else b"judge_room:single" if not vi.mergeable_rx_bufs
                   else b"judge_room:resized" if <uint32_t>vq.num != vi.ring_num
                   else b"judge_room:mergeable", b"virtqueue", q,
                   b"queue %lld has no room for a packet of %lld bytes that the device may send", q,

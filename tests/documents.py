@@ -37,5 +37,5 @@ class Document:
         ours = {quirk.id: quirk for quirk in self.target.quirks if not quirk.canary}
         assert set(table) == set(ours)
         for ident, said in table.items():
-            named = tuple(re.findall(era, said))
+            named = tuple(re.findall(era, said.partition("known")[0]))
             assert (named or self.target.eras) == ours[ident].eras, ident

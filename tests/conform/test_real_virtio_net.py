@@ -51,7 +51,7 @@ def test_each_kind_of_op_is_projected_or_skipped_with_a_reason():
         projection = _project(f"open()\n{op.name}()\n")
         assert (projection.cut is not None) == (op.name in real.CANNOT), op.name
         assert bool(projection.skipped) == (op.name in real.SKIPPED), op.name
-    assert len(real.SKIPPED) + len(real.CANNOT) <= 1
+    assert len(real.SKIPPED) + len(real.CANNOT) <= 2
 
 
 def test_what_the_kernel_does_by_itself_is_in_the_program():

@@ -99,7 +99,7 @@ cdef void dma_unmap(uint64_t dma, uint32_t size, int direction, bint skip_sync,
     p.live = False
     D.n_live -= 1
     M_frames[frame_of(p.addr)].n_maps -= 1
-    if D.swiotlb and direction == DMA_FROM_DEVICE and not skip_sync:
+    if D.swiotlb and direction != DMA_TO_DEVICE and not skip_sync:
         extents_sync(frame_of(p.addr), offset_of(p.addr), offset_of(p.addr) + size, site)
     ev(b"unmap", b"mapping", m, frame_of(p.addr), size, site)
 
@@ -140,7 +140,7 @@ cdef uint64_t map_resolve(uint64_t dma, uint32_t size, bint write, site_t site) 
         violation(CHECK_S6, site, b"mapping", m,
                   b"posted [%lld, %lld) lies outside the mapped %lld bytes", offset,
                   offset + size, D_maps[m].len)
-    if unlikely(write and D_maps[m].direction != DMA_FROM_DEVICE):
+    if unlikely(write and D_maps[m].direction == DMA_TO_DEVICE):
         violation(CHECK_S24, site, b"mapping", m,
                   b"device write through mapping %lld, which is read-only", m, 0, 0)
     return D_maps[m].addr + offset

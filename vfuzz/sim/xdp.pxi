@@ -33,6 +33,7 @@ cdef enum:
     TO_CPU = 1
     TO_NOWHERE = 2
     TO_FULL = 3                 # a device whose ring is full
+    TO_SOCKET = 4               # the AF_XDP socket of the queue
 
     EACCES = 13
     EOVERFLOW = 75
@@ -44,6 +45,7 @@ cdef struct XdpBuff:
     uint64_t data
     uint64_t data_end
     uint32_t frame_sz
+    int32_t zc                  # chunk of a socket's memory that it is, 0: of none
     int pool                    # memory model of its queue: a page pool, 0 shared pages
     bint has_frags
     int nr_frags
@@ -95,6 +97,7 @@ cdef void xdp_prepare_buff(XdpBuff* x, uint64_t hard_start, uint32_t headroom, u
     x.data_end = x.data + size
     x.data_meta = x.data
     x.frame_sz = frame_sz
+    x.zc = 0
     x.pool = 0
     x.has_frags = False
     x.nr_frags = 0
@@ -207,6 +210,8 @@ cdef int xdp_convert_buff_to_frame(const XdpBuff* x, site_t site) noexcept nogil
     cdef uint32_t metasize = <uint32_t>(x.data - x.data_meta)
     cdef XdpFrame* p
     cdef int fr
+    if unlikely(x.zc != 0):
+        return xdp_convert_zc_to_xdp_frame(x, site)
     if fault(FAULT_ALLOC, site) or headroom < metasize + XDP_FRAME_SIZE:
         return 0
     if x.data_end > xdp_data_hard_end(x):
@@ -333,10 +338,18 @@ cdef void bq_xmit_all(int to) noexcept nogil:
 
 cdef int xdp_do_redirect(const XdpBuff* x, int to) noexcept nogil:
     """xdp_do_redirect(): the frame waits in a bulk queue until that is full or flushed."""
-    cdef int fr = xdp_convert_buff_to_frame(x, b"xdp_do_redirect:convert")
+    cdef int fr
+    if to == TO_SOCKET:
+        return xsk_rcv(x)
+    fr = xdp_convert_buff_to_frame(x, b"xdp_do_redirect:convert")
     if fr == 0:
         return -EOVERFLOW
     if to == TO_NOWHERE:
+        if unlikely(x.zc != 0):
+            # nobody has the copy, and nobody gives it back
+            violation(CHECK_S2, b"xdp_do_redirect:zc_lost", b"frame", fr,
+                      b"the copy of a zero-copy packet that goes nowhere is lost: %lld bytes",
+                      X_frame[fr].len, 0, 0)
         X_frame[fr].live = False
         return -EINVAL
     if X_xdp.n_bulk[to] == (CPU_MAP_BULK_SIZE if to == TO_CPU else DEV_MAP_BULK_SIZE):
@@ -352,6 +365,8 @@ cdef void xdp_do_flush() noexcept nogil:
     bq_xmit_all(TO_DEVICE)
     bq_xmit_all(TO_CPU)
     bq_xmit_all(TO_FULL)
+    if unlikely(Z.ever):
+        xsk_map_flush()
 
 
 cdef bint xdp_target_done() noexcept nogil:

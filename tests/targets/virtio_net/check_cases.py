@@ -214,8 +214,8 @@ PROGRAMS = [
     ),
     program(
         "S45", "what was sent in a broken ring is looked for",
-        "boot(features=VERSION_1, cpus=1)\nopen()\nxdp()\nverdict(action=TX)\nrx()\npoll()\nsent()\n"
-        "rx()\nbreak_device()\npoll()\n", "sent()\n", "", quirk="E23",
+        "boot(features=VERSION_1, cpus=1)\nopen()\nxdp()\nverdict(action=TX)\nburst(count=2)\n"
+        "poll(budget=1)\nsent()\nbreak_device()\npoll()\n", "sent()\n", "", quirk="E23",
     ),
     program(
         "S46", "lock held while waiting for NAPI",
@@ -709,5 +709,49 @@ JUDGED_INET = [
            spare=(5, "poke", "skb.csum_offset", 16, Ref(1)), behind=INET % "PARTIAL"),
 ]
 
+# ---- AF_XDP --------------------------------------------------------------------------------------
+
+#: A ring of 8 on small buffers, 1804 bytes each; chunks have the numbers 1 to 16.
+ZERO_COPY = "boot(profile=HOSTILE, features=VERSION_1|ACCESS_PLATFORM|XSK_ZC)\nopen()\nxsk_bind()\n"
+ZERO_COPY_XDP = ZERO_COPY + "xdp()\n"
+TO_SOCKET = ZERO_COPY_XDP + "verdict(action=REDIRECT, target=SOCKET)\nrx()\npoll()\n"
+
+ZERO_COPIED = [
+    program(
+        "S2", "copy of a packet that goes nowhere",
+        ZERO_COPY_XDP + "verdict(action=REDIRECT, target=GONE)\nrx()\npoll()\n", "GONE", "FULL",
+    ),
+    program("S4", "used length without a header", ZERO_COPY + "use(len=11)\npoll()\n", "11", "12"),
+    program(
+        "S5", "one buffer more than the array has",
+        ZERO_COPY.replace("xsk_", "resize()\nxsk_") + "resize(ring_order=3)\n", "ring_order=3",
+        "ring_order=2", quirk="B20",
+    ),
+    program(
+        "S31", "header lost with the chunk", ZERO_COPY + "rx(flags=NEEDS_CSUM)\npoll()\n",
+        "NEEDS_CSUM", "DATA_VALID",
+    ),
+    program(
+        "S40", "one byte more than the chunk has", ZERO_COPY + "use(len=1805)\npoll()\n", "1805",
+        "1804", quirk="A06",
+    ),
+    program(
+        "S40", "socket closed whose queue is gone",
+        "boot(features=VERSION_1|MQ|ACCESS_PLATFORM|XSK_ZC, pairs=3, cpus=2)\nchannels()\nopen()\n"
+        "xdp()\nxsk_bind(queue=2)\nxdp(prog=NONE)\nxsk_unbind(queue=2)\n", "NONE", "FRAGS",
+    ),
+    program(
+        "S43", "no place for the header of what is sent",
+        ZERO_COPY_XDP + "verdict(action=TX, meta=8)\nrx()\npoll()\n", "=8", "=12",
+    ),
+    script("S40", "chunk given back by who does not have it", ("take", 0), ("xsk_free", 9),
+           spare=(1, "xsk_free", 1), behind=ZERO_COPY + "rx()\n"),
+    script("S40", "descriptor that ends behind its chunk", ("poke", "chunk.len", 1793, 0),
+           ("judge_xsk_taken", 1), spare=(0, "poke", "chunk.len", 64, 0), behind=TO_SOCKET),
+    script("S36", "packet that changes while it is the user's", ("peek", "chunk.data", 0),
+           ("cpu_write", Ref(0), 1), ("judge_xsk_taken", 1), spare=(1, "cpu_write", Ref(0), 0),
+           behind=TO_SOCKET),
+]
+
 CASES = [*PROGRAMS, *MEMORY, *SKBS, *RINGS, *JUDGED, *PROGRAMS_XDP, *PROGRAMS_CSUM, *JUDGED_XDP,
-         *JUDGED_INET, *pool_cases.CASES]
+         *JUDGED_INET, *pool_cases.CASES, *ZERO_COPIED]

@@ -15,10 +15,12 @@ include "../../sim/skb.pxi"
 include "../../sim/work.pxi"
 include "../../sim/txring.pxi"
 include "../../sim/xdp.pxi"
+include "../../sim/xsk.pxi"
 include "model/state.pxi"
 include "model/page_pool.pxi"
 include "oracle.pxi"
 include "oracle_xdp.pxi"
+include "oracle_xsk.pxi"
 include "inet.pxi"
 include "oracle_inet.pxi"
 include "../../sim/virtqueue.pxi"
@@ -31,6 +33,7 @@ include "model/dissect.pxi"
 include "model/receive.pxi"
 include "model/poll.pxi"
 include "model/lifecycle.pxi"
+include "model/xsk.pxi"
 include "device.pxi"
 include "program.pxi"
 
@@ -163,6 +166,7 @@ cdef void target_boot() noexcept nogil:
     oracle_xdp_reset()
     device_reset()
     xdp_reset()
+    xsk_reset()
     program_reset()
     inet_reset()
     if unlikely(W_trace):
@@ -244,6 +248,8 @@ cdef always_void target_op(const vf_op* op) noexcept nogil:
         op_inet(op)
     elif kind == OP_BREAK_DEVICE:
         obs(b"ret", op_break_device())
+    elif OP_XSK_BIND <= kind <= OP_XSK_WAKEUP:
+        op_xsk(op)
     unblock_refill()
 
 
@@ -305,6 +311,7 @@ cdef void target_shutdown() noexcept nogil:
         step(b"target_shutdown:targets")
     if unlikely(W_trace):
         observe_packets()
+    kfree(Z.hdr, b"target_shutdown:xsk_hdr")
     books_check(b"target_shutdown:books")
     maps_leak_check(b"target_shutdown:maps")
     pools_leak_check(b"target_shutdown:pools")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What virtio-net-rx promises: one entry a check, numbered S1.. as in the catalogue.
 
-Numbers that are missing guard paths that the model does not have yet (AF_XDP, the control
+Numbers that are missing guard paths that the model does not have yet (the control
 queue): docs/virtio-net-rx.md lists them.
 """
 
@@ -108,6 +108,10 @@ CHECKS = (
           "Buffer lengths stay in their clamps, survive the context word, and leave room for what "
           "the device may send.",
           "get_mergeable_buf_len(), mergeable_len_to_ctx(), "+ _SPEC + "5.1.4.2, 5.1.6.3.1"),
+    Check("S40", "chunk-ownership",
+          "A chunk of an AF_XDP socket is in one place, is given back once, all are back when it "
+          "is unbound, and a packet lies in what was posted of its chunk.",
+          "struct xdp_buff_xsk, xsk_buff_free(), struct xdp_desc"),
     Check("S41", "napi-state",
           "NAPI is enabled once per disable, not on freed queues; a poll has callbacks off.",
           "napi_enable(), virtqueue_disable_cb()"),

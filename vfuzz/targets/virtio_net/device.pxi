@@ -216,14 +216,16 @@ cdef apart_void judge_room(const Vq* vq, int q, uint32_t need) noexcept nogil:
     """A conforming device has no room for a packet that it may send (5.1.4.2, 5.1.6.3.1). S39: the
     one buffer that a packet may have is too short; or a full ring is, though one of buffers that
     are as long as XDP leaves them would take any packet."""
+    cdef uint32_t page = PAGE_SIZE - skb_data_align(XDP_PACKET_HEADROOM + SHINFO_SIZE)
     if not vi.mergeable_rx_bufs:
-        violation(CHECK_S39, b"judge_room:single", b"virtqueue", q,
+        violation(CHECK_S39, b"judge_room:zero_copy" if xsk_bound(q) else b"judge_room:single",
+                  b"virtqueue", q,
                   b"queue %lld has no room for a packet of %lld bytes that the device may send", q,
                   need - vi.hdr_len, 0)
     elif (vq.num_free == 0 and vq.n_out == vq.num
-            and longest_packet() + vi.hdr_len
-            <= <uint32_t>vq.num * (PAGE_SIZE - xdp_room(XDP_PACKET_HEADROOM) - vi.hdr_len)):
-        violation(CHECK_S39, b"judge_room:resized" if <uint32_t>vq.num != vi.ring_num
+            and longest_packet() + vi.hdr_len <= <uint32_t>vq.num * (page - vi.hdr_len)):
+        violation(CHECK_S39, b"judge_room:zero_copy" if xsk_bound(q)
+                  else b"judge_room:resized" if <uint32_t>vq.num != vi.ring_num
                   else b"judge_room:mergeable", b"virtqueue", q,
                   b"a full ring of %lld has no room for a packet of %lld bytes that the device "
                   b"may send", vq.num, need - vi.hdr_len, 0)
@@ -254,7 +256,7 @@ cdef always_int dev_packet_out(int q, uint32_t size, uint32_t flags, uint8_t gso
             left -= min(cap, left)
             n += 1
     elif need > dev_capacity(vq, 0) and J.conforming:
-        judge_room(vq, q, need)
+        judge_room(vq, q, need)     # uncovered: every era posts enough for what a device may send
     if M.n_origins + <int>n > ORIGINS_MAX:
         return False
     packet = packet_new()
@@ -570,10 +572,10 @@ cdef int op_break_device() noexcept nogil:
     they are, and nobody takes anything out of them. Returns whether there was a device."""
     global dev_gone
     cdef int i
-    if not vi.registered:
-        return -ENODEV
+    if not vi.registered or dev_gone:
+        return 0
     dev_gone = True
     for i in range(vi.max_queue_pairs):
         V_vqs[i].broken = True
         vi_sq[i].vq.broken = True
-    return 0
+    return 1

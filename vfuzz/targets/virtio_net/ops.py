@@ -6,7 +6,7 @@ from vfuzz.program.schema import Arg, Focus, Op, Schema
 FEATURES = (
     "MRG_RXBUF", "VERSION_1", "GUEST_CSUM", "GUEST_TSO4", "GUEST_TSO6", "GUEST_ECN", "GUEST_UFO",
     "GUEST_USO", "HASH_REPORT", "RSS", "MTU", "MQ", "RING_PACKED", "INDIRECT_DESC", "EVENT_IDX",
-    "ACCESS_PLATFORM", "RXHASH", "PREMAPPED", "CTRL_GUEST_OFFLOADS", "XDP_CSUM",
+    "ACCESS_PLATFORM", "RXHASH", "PREMAPPED", "CTRL_GUEST_OFFLOADS", "XDP_CSUM", "XSK_ZC",
 )
 GSO_TYPES = ("NONE", "TCPV4", "UDP", "TCPV6", "UDP_L4", "TCPV4_ECN", "TCPV6_ECN", "UDP_ECN",
              "INVALID")
@@ -24,8 +24,11 @@ PROGRAMS = ("NONE", "LINEAR", "FRAGS")
 ACTIONS = ("PASS", "DROP", "ABORTED", "INVALID", "TX", "REDIRECT")
 #: Commands of the control queue that reception depends on: number of queue pairs, guest offloads.
 COMMANDS = ("MQ", "GUEST_OFFLOADS")
-#: Where REDIRECT goes: another device, a CPU that builds an skb, nowhere, a device that is full.
-TARGETS = ("DEVICE", "CPU", "GONE", "FULL")
+#: Where REDIRECT goes: another device, a CPU that builds an skb, nowhere, a device that is full,
+#: the AF_XDP socket of the queue (where there is none the program aborts).
+TARGETS = ("DEVICE", "CPU", "GONE", "FULL", "SOCKET")
+#: Chunks of an AF_XDP socket's memory: bytes.
+CHUNKS = ("CHUNK_2048", "CHUNK_4096")
 #: What runs at preemption point `at` of a longer kernel operation.
 RACES = ("NONE", "POLL", "REFILL")
 
@@ -54,7 +57,8 @@ BOOT = (
         doc="negotiated; RXHASH: the user switched receive hashing on; PREMAPPED: the driver maps "
             "page_frag chunks itself (6.12's code, which no 6.12 release switches on), in 7.2 "
             "pools have a device to map for; XDP_CSUM: "
-            "6.12 with what was proposed in 2023, programs although there is GUEST_CSUM"),
+            "6.12 with what was proposed in 2023, programs although there is GUEST_CSUM; XSK_ZC: "
+            "the driver says that it can do AF_XDP zero copy (6.12 has the code and does not)"),
     Arg("ring_order", "int", 2, 5, default=3, doc="receive rings have 1 << ring_order descriptors"),
     Arg("pairs", "int", 1, 3, default=1, doc="max_virtqueue_pairs, with MQ or RSS"),
     Arg("cpus", "int", 1, 3, default=3, doc="online CPUs: at most so many pairs are used at first"),
@@ -202,6 +206,31 @@ OPS = (
        "`rx`", weight=8),
     Op("break_device", (), "the device is pulled out: every ring is broken until the driver sets "
        "it up anew", weight=1),
+    Op("xsk_bind", (
+        _queue(),
+        Arg("chunk", "enum", names=CHUNKS),
+        Arg("headroom", "int", 0, 1400, role="length", interesting=(32, 64, 128, 256, 257),
+            doc="of the user's memory, in front of the 256 bytes that XDP has"),
+        Arg("chunks", "int", 1, 32, default=16, role="count", doc="chunks that the user has"),
+        Arg("rx_order", "int", 0, 5, default=4, doc="the receive ring has 1 << rx_order entries"),
+        Arg("filled", "int", 0, 32, default=16, role="count",
+            doc="so many chunks are in the fill ring before that"),
+        *_race(),
+    ), "the user binds an AF_XDP socket to a queue, zero copy and nothing else", weight=8),
+    Op("xsk_unbind", (
+        _queue(),
+        *_race(),
+    ), "the user closes the AF_XDP socket of a queue", weight=3),
+    Op("xsk_fill", (
+        _queue(),
+        Arg("count", "int", 1, 32, default=16, role="count"),
+        Arg("wrong", "bool", doc="behind an address that is none"),
+    ), "the user gives chunks to the fill ring, those that he has longest first", weight=4),
+    Op("xsk_take", (
+        _queue(),
+        Arg("count", "int", 1, 32, default=32, role="count"),
+    ), "the user takes packets from the receive ring; he has their chunks then", weight=6),
+    Op("xsk_wakeup", (_queue(),), "the user asks the driver to go on (sendto())", weight=2),
 )
 
 FOCUSES = (
@@ -214,6 +243,12 @@ FOCUSES = (
           ops=("rx", "burst", "use", "cont", "poll", "work", "open", "close", "resize", "consume",
                "xdp", "verdict", "xmit", "sent", "release", "nack", "inet", "break_device"),
           doc="programs, what they do with packets, and the frames that they send and redirect"),
+    Focus("xsk",
+          ops=("rx", "burst", "use", "cont", "poll", "work", "open", "close", "resize", "channels",
+               "consume", "xdp", "verdict", "sent", "release", "inet", "xsk_bind", "xsk_unbind",
+               "xsk_fill", "xsk_take", "xsk_wakeup"),
+          boot={"swiotlb": (0,)},
+          doc="AF_XDP sockets: their memory, who has which part of it, what programs do with it"),
     Focus("lifecycle",
           ops=("rx", "burst", "irq", "poll", "work", "open", "close", "channels", "resize",
                "freeze", "restore", "consume", "stats", "break_device"),

@@ -31,6 +31,8 @@ cdef struct Packet:
 cdef struct Oracle:
     int n_consumed              # used entries that the running receive_buf() took
     int n_delivered             # skbs to the stack in it
+    uint32_t longest            # what its first buffer may be used for, from AF_XDP memory
+    bint zero_copy              # its queue has an AF_XDP socket
     bint conforming
 
 cdef Oracle J
@@ -46,6 +48,8 @@ cdef uint32_t J_consumed_len[CONSUMED_MAX]
 cdef inline void oracle_reset(bint conforming) noexcept nogil:
     J.n_consumed = 0
     J.n_delivered = 0
+    J.zero_copy = False
+    J.longest = 0xFFFFFFFF
     J.conforming = conforming
 
 
@@ -339,6 +343,8 @@ cdef apart_void judge_delivered(ReceiveQueue* rq, int s) noexcept nogil:
         violation(CHECK_S17, truesize_site(s), b"skb", s,
                   b"truesize %lld, it keeps %lld bytes of memory", K_skbs[s].truesize, memory, 0)
     if likely(A.prog == 0):
+        if unlikely(J.zero_copy):
+            judge_xsk_metadata(s)
         judge_metadata(s)
     if unlikely(J_origins[J_consumed[0]].inet or E.runs and K_skbs[s].ip_summed
                 == CHECKSUM_PARTIAL):
@@ -369,7 +375,9 @@ cdef always_void packet_end(ReceiveQueue* rq, const RqStats* was, const RqStats*
     was/now: the poll's statistics before and after; *_errors: how much the device's grew.
     """
     cdef const Origin* o = &J_origins[J_consumed[0]]
-    cdef bint short_ = J_consumed_len[0] < vi.hdr_len + ETH_HLEN
+    # neither is looked at any further: a length error, and that is all
+    cdef bint short_ = (J_consumed_len[0] < vi.hdr_len + ETH_HLEN
+                        or J_consumed_len[0] > J.longest)
     cdef int expected = 1, i
     cdef uint64_t drops = now.drops - was.drops
     cdef uint64_t outcome
@@ -395,7 +403,8 @@ cdef always_void packet_end(ReceiveQueue* rq, const RqStats* was, const RqStats*
                       b"short frame: %lld drops and deliveries, %lld length errors", outcome,
                       len_errors, 0)
     elif unlikely(outcome != 1):
-        violation(CHECK_S43, b"packet_end:outcome", b"rq", rq.index,
+        violation(CHECK_S43, b"packet_end:xsk_lost" if J.zero_copy and outcome == 0
+                  else b"packet_end:outcome", b"rq", rq.index,
                   b"a packet was counted %lld times (drops %lld, frame errors %lld)", outcome,
                   drops, frame_errors)
     if unlikely(len_errors > 2):

@@ -237,7 +237,8 @@ cdef void judge_xdp_bounds(const XdpBuff* x, site_t site) noexcept nogil:
                   b"xdp_buff with metadata at %lld, data at %lld and its end at %lld",
                   <int64_t>(x.data_meta - x.hard_start), <int64_t>(x.data - x.hard_start),
                   <int64_t>(x.data_end - x.hard_start))
-    if unlikely(x.data_end > xdp_data_hard_end(x)):
+    # a chunk has no shared info behind the packet
+    if unlikely(x.data_end > xdp_data_hard_end(x) + (SHINFO_SIZE if x.zc else 0)):
         violation(CHECK_S16, site, b"xdp_buff", 0,
                   b"xdp_buff whose data ends at %lld, a frame of %lld bytes has room until %lld",
                   <int64_t>(x.data_end - x.hard_start), x.frame_sz,
@@ -260,7 +261,8 @@ cdef void judge_xdp_begin(ReceiveQueue* rq, const XdpBuff* x) noexcept nogil:
         violation(CHECK_S37, b"judge_xdp_begin:twice", b"rq", rq.index,
                   b"the program runs twice on one packet", 0, 0, 0)
     if unlikely(o.first and o.written >= vi.hdr_len and o.hdr[1] != 0):
-        violation(CHECK_S37, b"judge_xdp_begin:gso", b"rq", rq.index,
+        violation(CHECK_S37, b"judge_xdp_begin:gso_xsk" if J.zero_copy
+                  else b"judge_xdp_begin:gso", b"rq", rq.index,
                   b"the program is given a packet with GSO type %lld", o.hdr[1], 0, 0)
     if unlikely(M_frames[frame_of(x.data)].pool != x.pool and not M_frames[frame_of(x.data)].copy):
         violation(CHECK_S42, b"judge_xdp_begin:memory_model", b"rq", rq.index,
@@ -299,7 +301,8 @@ cdef void judge_frame_made(int fr, uint32_t skip) noexcept nogil:
         judge_xdp_bytes(n, skip, b"frame", fr, b"judge_frame_made:bytes")
         o = &J_origins[J_consumed[0]]
         if unlikely(o.first and o.written >= vi.hdr_len and o.hdr[0] & HDR_F_NEEDS_CSUM):
-            violation(CHECK_S31, b"judge_frame_made:partial", b"frame", fr,
+            violation(CHECK_S31, b"judge_frame_made:partial_xsk" if J.zero_copy
+                      else b"judge_frame_made:partial", b"frame", fr,
                       b"a packet with a partial checksum leaves without its header", 0, 0, 0)
     p.digest = xdp_frame_digest(fr, b"judge_frame_made:digest")
 
@@ -369,7 +372,8 @@ cdef void judge_xdp_skb(int s) noexcept nogil:
                   b"checksum %lld, GSO size %lld or hash %lld of a packet that a program may have "
                   b"changed", p.ip_summed, p.gso_size, p.hash)
     if unlikely(partial and p.ip_summed != CHECKSUM_PARTIAL):
-        violation(CHECK_S31, b"judge_xdp_skb:partial", b"skb", s,
+        violation(CHECK_S31, b"judge_xdp_skb:partial_xsk" if J.zero_copy
+                  else b"judge_xdp_skb:partial", b"skb", s,
                   b"a partial checksum is delivered as none", 0, 0, 0)
     if unlikely(header and o.hdr[0] & HDR_F_DATA_VALID and p.ip_summed == CHECKSUM_NONE):
         violation(CHECK_S31, b"judge_xdp_skb:valid", b"skb", s,
@@ -410,6 +414,8 @@ cdef bint skb_has_headroom(int s) noexcept nogil:
 
 cdef site_t truesize_site(int s) noexcept nogil:
     """Where S17 fails: the cases that were studied have labels of their own."""
+    if J.zero_copy:
+        return b"judge_delivered:zero_copy"
     if not vi.mergeable_rx_bufs and skb_has_copy(s):
         return b"judge_delivered:small_copy"
     if vi.mergeable_rx_bufs and skb_has_headroom(s):
@@ -440,8 +446,9 @@ cdef void packet_end_xdp(ReceiveQueue* rq, const RqStats* was, const RqStats* no
     if E.runs and drops == 0 and (E.act == XDP_TX or E.act == XDP_REDIRECT):
         taken = 1
     if unlikely(drops + frame_errors + <uint64_t>J.n_delivered + taken != 1):
-        violation(CHECK_S43, b"packet_end_xdp:copy_lost" if E.runs and E.act == XDP_PASS
-                  and drops == 0 else b"packet_end_xdp:outcome", b"rq", rq.index,
+        violation(CHECK_S43, b"packet_end_xdp:outcome" if not E.runs or E.act != XDP_PASS or drops
+                  else b"packet_end_xdp:xsk_lost" if J.zero_copy
+                  else b"packet_end_xdp:copy_lost", b"rq", rq.index,
                   b"a packet was counted %lld times (drops %lld, verdict %lld)",
                   drops + frame_errors + <uint64_t>J.n_delivered + taken, drops, E.act)
     if unlikely(x.packets - E.packets != <uint64_t>E.runs
@@ -450,7 +457,9 @@ cdef void packet_end_xdp(ReceiveQueue* rq, const RqStats* was, const RqStats* no
         violation(CHECK_S43, b"packet_end_xdp:verdict", b"rq", rq.index,
                   b"verdict %lld counted as %lld transmissions and %lld redirections", E.act,
                   x.tx - E.tx, x.redirects - E.redirects)
-    if unlikely(E.runs and E.act != XDP_PASS and x.drops - E.drops != drops):
+    # zero copy counts drops, and of those by XDP none
+    if unlikely(E.runs and E.act != XDP_PASS and x.drops - E.drops != drops
+                and not J.zero_copy):
         violation(CHECK_S43, b"packet_end_xdp:drops", b"rq", rq.index,
                   b"verdict %lld counted as %lld drops, of them %lld by XDP", E.act, drops,
                   x.drops - E.drops)
@@ -495,7 +504,8 @@ cdef void packet_over(int q) noexcept nogil:
 
 cdef void judge_flushed(ReceiveQueue* rq) noexcept nogil:
     """NAPI is about to be completed. S44: nothing that it redirected waits."""
-    cdef int n = X_xdp.n_bulk[TO_DEVICE] + X_xdp.n_bulk[TO_CPU] + X_xdp.n_bulk[TO_FULL]
+    cdef int n = (X_xdp.n_bulk[TO_DEVICE] + X_xdp.n_bulk[TO_CPU] + X_xdp.n_bulk[TO_FULL]
+                  + xsk_unflushed())
     if unlikely(n != 0):
         violation(CHECK_S44, b"judge_flushed:waiting", b"rq", rq.index,
                   b"%lld redirected frames wait while queue %lld completes its poll", n, rq.index,

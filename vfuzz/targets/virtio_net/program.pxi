@@ -44,7 +44,7 @@ cdef void program_write(uint64_t addr, uint32_t size) noexcept nogil:
     G.written += size
 
 
-cdef int program_verdict(const Verdict* v) noexcept nogil:
+cdef int program_verdict(const ReceiveQueue* rq, const Verdict* v) noexcept nogil:
     if v.action == VERDICT_ACTION_DROP:
         return XDP_DROP
     if v.action == VERDICT_ACTION_ABORTED:
@@ -54,6 +54,9 @@ cdef int program_verdict(const Verdict* v) noexcept nogil:
     if v.action == VERDICT_ACTION_TX:
         return XDP_TX
     if v.action == VERDICT_ACTION_REDIRECT:
+        if v.target == VERDICT_TARGET_SOCKET and not xsk_bound(rq.index):
+            # bpf_redirect_map(): nothing in the map there
+            return XDP_ABORTED
         return XDP_REDIRECT
     return XDP_PASS
 
@@ -96,8 +99,8 @@ cdef int xdp_program_run(ReceiveQueue* rq, XdpBuff* x) noexcept nogil:
     v.count -= v.count > 0
     if v.count == 0 and G.at + 1 < G.n:
         G.at += 1
-    judge_xdp_end(x, program_verdict(v))
-    return program_verdict(v)
+    judge_xdp_end(x, program_verdict(rq, v))
+    return program_verdict(rq, v)
 
 
 cdef int op_verdict(const vf_op* op) noexcept nogil:

@@ -27,7 +27,7 @@ from vfuzz.conform.projection import (
     Step,
 )
 from vfuzz.program.schema import OpCall, ProgramData
-from vfuzz.targets.virtio_net.ops import BOOT, FEATURES, INET_CHECKSUMS, INET_KINDS, SCHEMA
+from vfuzz.targets.virtio_net.ops import BOOT, FEATURES, INET_CHECKSUMS, INET_KINDS, SCHEMA, TARGETS
 
 if TYPE_CHECKING:
     from vfuzz.api import Program
@@ -42,10 +42,13 @@ __all__ = [
 AGENT = Path(__file__).resolve().with_name("agent.py")
 #: Ops that the guest leaves out: no observable of another op depends on them.
 SKIPPED = {
-    "forward": "forward is done as consume(count=1): what a process sends is another packet"
+    "forward": "forward is done as consume(count=1): what a process sends is another packet",
+    "xsk_bind": "no socket is bound: 6.1 has no zero copy, 6.12 does not tell the core that it has",
 }
 #: Ops that the guest does not do and that others depend on.
 CANNOT: dict[str, str] = {}
+#: Without a socket they do nothing, in the kernel as in the model.
+_OF_SOCKETS = ("xsk_unbind", "xsk_fill", "xsk_take", "xsk_wakeup")
 #: How a generated program begins mostly.
 BEGIN = ("open",)
 #: Boot options that many programs in a row have alike: none is dear to change.
@@ -105,6 +108,7 @@ _INET_BYTES = {"TCP4": 54, "UDP4": 42, "TCP6": 74, "UDP6": 62, "OPTIONS6": 82, "
                "VXLAN": 104, "SCTP": 62}  # fmt: skip
 _GSO_NAMES = next(a for op in SCHEMA.ops if op.name == "rx" for a in op.args
                   if a.name == "gso_type").names  # fmt: skip
+_SOCKET = TARGETS.index("SOCKET")
 _ACTION_NAMES = next(a for op in SCHEMA.ops if op.name == "verdict" for a in op.args
                      if a.name == "action").names  # fmt: skip
 
@@ -140,7 +144,7 @@ def _machine(boot: Mapping[str, int], era: str) -> Machine:
         said.add("VERSION_1")
     if boot["mtu"] < 68:
         said.discard("MTU")
-    said -= {"PREMAPPED", "XDP_CSUM"}
+    said -= {"PREMAPPED", "XDP_CSUM", "XSK_ZC"}
     pairs = boot["pairs"] if said & {"MQ", "RSS"} else 1
     gso = {"GUEST_TSO4", "GUEST_TSO6", "GUEST_ECN", "GUEST_UFO"}
     if era != "linux-6.1":
@@ -165,7 +169,7 @@ def generated(boot: dict[str, int]) -> dict[str, int]:
 
 def _possible(boot: Mapping[str, int]) -> dict[str, int]:
     """Boot options without what these kernels have not."""
-    none = _FEATURE_AT["PREMAPPED"] | _FEATURE_AT["XDP_CSUM"]
+    none = _FEATURE_AT["PREMAPPED"] | _FEATURE_AT["XDP_CSUM"] | _FEATURE_AT["XSK_ZC"]
     return {**boot, "swiotlb": 0, "features": boot["features"] & ~none}
 
 
@@ -223,6 +227,14 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
         if name == "forward":
             put(schema.call("consume", count=1), SKIPPED[name])
             continue
+        if name == "xsk_bind" or name in _OF_SOCKETS:
+            put(op, SKIPPED.get(name, ""), "")
+            continue
+        if name == "verdict" and args["target"] == _SOCKET:
+            # there is no socket: the program aborts, if that is where it redirects to
+            redirects = args["action"] == _ACTION_NAMES.index("REDIRECT")
+            aborts = {"action": _ACTION_NAMES.index("ABORTED")} if redirects else {}
+            op = replace(op, args=tuple({**args, **aborts, "target": 0}.values()))
         acts = there and frozen == (name == "restore")
         works = name in ("channels", "restore") or (name == "xdp" and "MQ" in machine.features)
         if name in _WAITS and acts:

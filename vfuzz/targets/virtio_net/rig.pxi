@@ -124,6 +124,16 @@ cdef int64_t rig_judge_sent(const int64_t* a) noexcept nogil:
     return 0
 
 
+cdef int64_t rig_xsk_free(const int64_t* a) noexcept nogil:
+    xsk_buff_free(<int>a[0], X_SITE)
+    return 0
+
+
+cdef int64_t rig_judge_xsk_taken(const int64_t* a) noexcept nogil:
+    judge_xsk_taken(<int>a[0])
+    return 0
+
+
 cdef int64_t rig_pool_create(const int64_t* a) noexcept nogil:
     return page_pool_create(<int>a[0], 4, False, X_SITE)
 
@@ -162,6 +172,11 @@ cdef void _rig_add_target():
     _rig_add("xdp_return_frame xframe", rig_xdp_return_frame)
     _rig_add("xdp_target_done -> was there one", rig_xdp_target_done)
     _rig_add("judge_sent xframe", rig_judge_sent)
+    _RIG_LIMITS["chunk"] = XSK_CHUNKS_MAX
+    _rig_add("xsk_free chunk", rig_xsk_free)
+    _rig_add("judge_xsk_taken chunk", rig_judge_xsk_taken)
+    _rig_field("chunk.data", &Z_pools[0].chunk[0].data, 8, XSK_CHUNKS_MAX, sizeof(Chunk))
+    _rig_field("chunk.len", &Z_pools[0].chunk[0].len, 4, XSK_CHUNKS_MAX, sizeof(Chunk))
     _rig_field("xdp_buff.data_meta", &X_buff.data_meta, 8)
     _rig_field("xdp_buff.data_end", &X_buff.data_end, 8)
     _rig_field("xframe.data", &X_frame[0].data, 8, XDP_FRAMES_MAX, sizeof(XdpFrame))

@@ -888,11 +888,11 @@ static int vf_do(const struct vf_request *r)
 	case VF_RELEASE:
 		return vf_release_frames(&vf->device, a[0]);
 	case VF_BREAK:
-		if (!vf->dev)
-			return -ENODEV;
+		if (!vf->dev || vf->device.gone)
+			return 0;
 		virtio_break_device(&vf->vdev);
 		vf->device.gone = 1;
-		return 0;
+		return 1;
 	}
 	return -EINVAL;
 }

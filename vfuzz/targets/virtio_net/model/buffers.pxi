@@ -279,8 +279,9 @@ cdef bint try_fill_recv(ReceiveQueue* rq) noexcept nogil:
     # a refill does not change the average
     cdef uint32_t len = get_mergeable_buf_len(rq)
     cdef int err
-    cdef bint kick, whole
     rq_check(b"try_fill_recv:rq")
+    if unlikely(rq.xsk_pool != 0):
+        return kick_filled(rq, vq, add_recvbuf_xsk(rq, vq))
     while True:
         step(b"try_fill_recv:loop")
         if vi.mergeable_rx_bufs:
@@ -291,6 +292,12 @@ cdef bint try_fill_recv(ReceiveQueue* rq) noexcept nogil:
             err = add_recvbuf_small(rq, vq)
         if err or vq.num_free == 0:
             break
+    return kick_filled(rq, vq, err)
+
+
+cdef always_int kick_filled(ReceiveQueue* rq, Vq* vq, int err) noexcept nogil:
+    """The end of try_fill_recv(), with what the last buffer gave."""
+    cdef bint kick, whole
     kick = virtqueue_kick_prepare(vq)
     if kick and virtqueue_notify(vq, rq.index, b"try_fill_recv:kick"):
         rq.stats.kicks += 1

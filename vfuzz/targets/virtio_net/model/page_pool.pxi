@@ -31,9 +31,11 @@ cdef inline void rq_mark_for_recycle(ReceiveQueue* rq, int s) noexcept nogil:
 
 cdef inline void page_put(int page, site_t site) noexcept nogil:
     """A page in the driver's hands that has no buffer goes back to where it came from."""
+    # uncovered: xdp_page_new() runs out of frames first
     if M_frames[page].pool:
-        page_pool_return(page, H_DRV, site)
+        page_pool_return(page, H_DRV, site)  # uncovered: as above
     else:
+        # uncovered: as above
         put_page(page, H_DRV, site)
 
 
@@ -146,7 +148,7 @@ cdef int late_page_pools() noexcept nogil:
     whatever is in its ring. Those of G07 and G08 do not map."""
     cdef int i
     if vi.big_packets and not vi.mergeable_rx_bufs:
-        return 0
+        return 0    # uncovered: G07 and G08 are about queues with pools
     for i in range(vi.curr_queue_pairs):
         if vi_rq[i].page_pool:
             continue
@@ -155,6 +157,7 @@ cdef int late_page_pools() noexcept nogil:
             if quirk(QUIRK_G08):
                 # not only what this call created
                 destroy_page_pools()
+            # uncovered: as virtnet_open()
             return -ENOMEM
     return 0
 

@@ -73,9 +73,13 @@ cdef int virtnet_receive(ReceiveQueue* rq, int budget) noexcept nogil:
     cdef uint32_t len
     cdef uint64_t token, ctx = 0
     cdef uint64_t len_errors, frame_errors
+    cdef uint64_t most = <uint64_t>budget
     cdef int packets
     memset(&stats, 0, sizeof(stats))
-    while stats.packets < <uint64_t>budget:
+    if unlikely(rq.xsk_pool != 0):
+        virtnet_receive_xsk_bufs(rq, budget, &stats)
+        most = 0
+    while stats.packets < most:
         step(b"virtnet_receive:loop")
         packet_begin()
         token = rq_get_buf(rq, &len, &ctx, b"virtnet_receive:get")

@@ -306,6 +306,7 @@ cdef always_int receive_mergeable(ReceiveQueue* rq, uint64_t token, uint64_t ctx
     cdef uint8_t nb[2]
     hdr_read(buf + 10, 2, nb, b"receive_mergeable:num_buffers")
     if quirk(QUIRK_C04):
+        # uncovered: reading the header has ended it
         rq_sync(rq, buf, len)
     num_buf = nb[0] | (nb[1] << 8)
     event(0x2400 + min(num_buf, 40))

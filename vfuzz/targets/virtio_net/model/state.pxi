@@ -72,6 +72,10 @@ cdef struct ReceiveQueue:
     uint16_t csum_offset
     bint do_dma                 # premapped
     int32_t last_dma            # chunk whose DMA record still has the allocator's reference
+    int xsk_pool                # socket's number + 1, 0: none
+    uint64_t xsk_buffs          # array for as many buffers as the ring had
+    uint64_t xsk_hdr_dma        # xsk_hdr_dma_addr, of the send queue of the same number
+    int xsk_rxq                 # RXQ_*
     int page_pool               # its pool, 0 none (7.2)
     bint use_pool_dma           # use_page_pool_dma: which maps for it
     int mem_pool                # memory model of its rx info: a pool, 0 shared pages

@@ -152,8 +152,8 @@ cdef void poll_cleantx(ReceiveQueue* rq) noexcept nogil:
         return
     free_old_xmit(sq)
     while not txring_enable_cb_delayed(&sq.vq):
-        if sq.vq.broken and era_6_12() and not quirk(QUIRK_E23):
-            # virtqueue_enable_cb_delayed() of 6.12.117 sees that; that of 6.1.192 does not
+        if sq.vq.broken and era_6_12() and not era_7_2() and not quirk(QUIRK_E23):
+            # virtqueue_enable_cb_delayed() of 6.12.117 sees that; those of 6.1.192, 7.2.13 do not
             return
         left = sq.vq.head
         free_old_xmit(sq)

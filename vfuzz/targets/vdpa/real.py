@@ -9,7 +9,9 @@ that are known and right: docs/conformance.md has the reasons.
 from __future__ import annotations
 
 import errno
+import functools
 import struct
+import sys
 from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +70,7 @@ OUTSIDE = "below and above its area the process has memory that the model's has 
 PAGE = 4096
 POOL_PAGES = 16384  # FRAMES_MAX of the model
 AREA_PAGES = 4096
+LOW_INTERPRETER = 0x400000  # where linkers put a program with fixed addresses
 ACTIONS_MAX = 20_000  # that are remembered
 WATCH_NONE, WATCH_PINNED, WATCH_PINS, WATCH_PINS_FAILED = 0, 1, 2, 3
 
@@ -125,6 +128,14 @@ EXPLAINED: tuple[Explained, ...] = ()
 SPOILS = ("V16", "V51")
 
 
+@functools.cache
+def _low_interpreter() -> bool:
+    """Is the guest's Python, which is this one, an ELF file with fixed addresses (ET_EXEC)? They
+    are among those that a program can name."""
+    with open(sys.executable, "rb") as file:
+        return file.read(18)[16:] == b"\2\0"
+
+
 class _Memory:
     """The frames that the model gives to pages: the guest's pool takes the same."""
 
@@ -143,14 +154,17 @@ class _Memory:
         self.mapped: set[int] = set()  # pages of the area, in VA mode
 
     def reaches_out(self, call: Step, boot: Mapping[str, int]) -> bool:
-        """Would a message in VA mode make the kernel look at memory that is not in the area?"""
-        if not self.as_vmas or call.name not in ("update", "write"):
+        """Would a message make the kernel look at memory that is not in the area? In VA mode it
+        takes what is mapped around it too."""
+        if call.name not in ("update", "write") or not (self.as_vmas or _low_interpreter()):
             return False
         if call.name == "write" and call.args["type"] != 2:
             return False
         w = words(call.name, call.args, boot, (0, U64))
         start = w["same"] if call.name == "write" else w["uaddr"]
         end = start + w["size"]
+        if not self.as_vmas:
+            return start < AREA and end > LOW_INTERPRETER
         last = AREA + (max(self.mapped, default=-1) + 1) * PAGE
         return start < 1 << 47 and (start < AREA or end > last)
 

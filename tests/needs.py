@@ -30,8 +30,9 @@ def kernels(*eras: str) -> list[Kernel]:
         found = [kernel for kernel in there if kernel.name in names.split(",")]
         missing = set(names.split(",")) - {kernel.name for kernel in found}
     else:
-        found = [kernel for kernel in there if kernel.era in eras]
-        missing = set(eras) - {kernel.era for kernel in found}
+        series = {kernel.name: f"linux-{'.'.join(kernel.version.split('.')[:2])}" for kernel in there}
+        found = [kernel for kernel in there if series[kernel.name] in eras]
+        missing = set(eras) - {series[kernel.name] for kernel in found}
     if missing or not found:
         pytest.fail(f"no kernel {', '.join(sorted(missing))}: `vfuzz kernel build` makes it",
                     pytrace=False)  # fmt: skip

@@ -72,18 +72,18 @@ def test_a_real_kernel_says_what_the_model_says():
         corpus = Path(__file__).resolve().parents[2] / "corpus" / "vdpa"
         programs = [TARGET.parse(path.read_text()) for path in sorted(corpus.rglob("*.vf"))]
         programs += generated(TARGET, 200, 1)
-        with Session(TARGET, found, found.era) as session:
+        with Session(TARGET, found, found.era(TARGET.eras)) as session:
             totals = session.run(programs)
         assert totals.deaths == 0
         assert totals.programs == len(programs)
-        assert not totals.unexplained, report.text(totals, found, found.era, (), 1)
+        assert not totals.unexplained, report.text(totals, found, found.era(TARGET.eras), (), 1)
 
 
 @pytest.mark.kernel
 def test_a_real_guest_proves_that_it_is_clean():
     there = kernels(*REAL)
     text = "boot()\nopen()\nset_owner()\nset_backend_features()\nupdate(npages=4)\n"
-    payload = real.project(TARGET.parse(text), there[0].era).payload
+    payload = real.project(TARGET.parse(text), there[0].era(TARGET.eras)).payload
     answers = []
     with real.guest_of(there[0], ()) as made:
         made.run([payload] * 3, lambda _, answer: answers.append(answer))
@@ -96,7 +96,7 @@ def test_a_real_guest_proves_that_it_is_clean():
 @pytest.mark.kernel
 def test_a_real_guest_that_hangs_or_ends_is_told_and_gone():
     there = kernels(*REAL)
-    payload = real.project(TARGET.parse("boot()\nopen()\n"), there[0].era).payload
+    payload = real.project(TARGET.parse("boot()\nopen()\n"), there[0].era(TARGET.eras)).payload
     with real.guest_of(there[0], ()) as made:
         made.program_max_s = 1
         os.kill(made.process.pid, signal.SIGSTOP)

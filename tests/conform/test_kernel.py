@@ -101,10 +101,16 @@ def test_a_wrong_symbol_is_refused(tree: Path, more: str):
 @pytest.mark.parametrize(
     ("version", "era"),
     [("6.1.192", "linux-6.1"), ("6.6.3", "linux-6.1"), ("6.12.117", "linux-6.12"),
-     ("6.18.0-rc1", "linux-6.12"), ("7.0.0", "linux-7.0"), ("7.2.1", "linux-7.0")],
+     ("6.18.0-rc1", "linux-6.12"), ("7.0.0", "linux-7.0"), ("7.2.1", "linux-7.0"),
+     ("5.10.1", "linux-6.1")],
 )  # fmt: skip
 def test_a_version_has_an_era(version: str, era: str):
-    assert kernels.era_of(version) == era
+    assert kernels.era_of(version, ("linux-6.1", "linux-6.12", "linux-7.0")) == era
+
+
+def test_an_era_is_one_of_the_target():
+    assert kernels.era_of("7.2.13", ("linux-6.1", "linux-6.12", "linux-7.2")) == "linux-7.2"
+    assert kernels.era_of("7.1.0", ("linux-6.1", "linux-6.12", "linux-7.2")) == "linux-6.12"
 
 
 def test_a_kernel_is_found_by_the_beginning_of_its_name():
@@ -214,7 +220,7 @@ def test_another_image_must_say_its_version(tmp_path: Path):
     image = tmp_path / "linux"
     image.write_text("#!/bin/sh\necho 6.12.9\n")
     image.chmod(0o755)
-    assert kernels.find(str(image)).era == "linux-6.12"
+    assert kernels.find(str(image)).era(("linux-6.1", "linux-6.12")) == "linux-6.12"
     image.write_text("#!/bin/sh\necho hello\n")
     with pytest.raises(UsageError, match="no User-Mode Linux kernel"):
         kernels.find(str(image))

@@ -205,7 +205,7 @@ def test_explained_differences_are_on_the_page():
 def test_seeds_agree_with_real_kernels():
     programs = [TARGET.parse(path.read_text()) for path in CORPUS if path.parent.name == "seeds"]
     for kernel in kernels(*TARGET.eras):
-        with Session(TARGET, kernel, kernel.era) as session:
+        with Session(TARGET, kernel, kernel.era(TARGET.eras)) as session:
             totals = session.run(programs)
         assert totals.programs == len(programs)
         assert totals.observables > 50 * len(programs)

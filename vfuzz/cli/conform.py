@@ -76,7 +76,7 @@ def command(
     """
     target = api.target(name)
     kernel = kernels.find(kernel_name)
-    era = era or kernel.era
+    era = era or kernel.era(target.eras)
     target.era_index(era)
     ids = target.quirk_ids(quirks, era)
     if not paths and not generate:

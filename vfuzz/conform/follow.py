@@ -66,7 +66,7 @@ class Follower:
         self.quirks = quirks
         self.parent = parent
         self.stopping = False
-        self.session = Session(what, kernel, kernel.era, quirks, tick=self._tick)
+        self.session = Session(what, kernel, kernel.era(what.eras), quirks, tick=self._tick)
         self._tell_at_s = 0.0
         self._seen: set[str] = set()
         self._stored: set[str] = set()

@@ -14,7 +14,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -80,9 +80,9 @@ class Kernel(msgspec.Struct, kw_only=True):
     def image(self) -> Path:
         return self.dir / "build" / "linux"
 
-    @property
-    def era(self) -> str:
-        return era_of(self.version)
+    def era(self, eras: Sequence[str]) -> str:
+        """The one of a target's eras that it has."""
+        return era_of(self.version, eras)
 
     def address(self, symbol: str) -> int:
         """Where the kernel has a symbol. Raises UsageError."""
@@ -135,12 +135,14 @@ def modules_dir() -> Path:
     return Path(__file__).resolve().parent / "modules"
 
 
-def era_of(version: str) -> str:
-    """The era whose behaviour a kernel version has: the newest that is not newer."""
-    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
-    if numbers >= (7, 0):
-        return "linux-7.0"
-    return "linux-6.12" if numbers >= (6, 12) else "linux-6.1"
+def era_of(version: str, eras: Sequence[str]) -> str:
+    """The era of a target, oldest first, whose behaviour a kernel version has: the newest that is
+    not newer, or the oldest."""
+
+    def series(text: str) -> tuple[int, ...]:
+        return tuple(int(part) for part in re.findall(r"\d+", text)[:2])
+
+    return [era for era in eras if series(era) <= series(version) or era == eras[0]][-1]
 
 
 # ---- configuration -------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def kernels(*eras: str) -> list[Kernel]:
         found = [kernel for kernel in there if kernel.name in names.split(",")]
         missing = set(names.split(",")) - {kernel.name for kernel in found}
     else:
-        series = {kernel.name: f"linux-{'.'.join(kernel.version.split('.')[:2])}" for kernel in there}
+        series = {each.name: "linux-" + ".".join(each.version.split(".")[:2]) for each in there}
         found = [kernel for kernel in there if series[kernel.name] in eras]
         missing = set(eras) - {series[kernel.name] for kernel in found}
     if missing or not found:

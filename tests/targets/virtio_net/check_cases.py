@@ -741,6 +741,12 @@ ZERO_COPIED = [
         "xdp()\nxsk_bind(queue=2)\nxdp(prog=NONE)\nxsk_unbind(queue=2)\n", "NONE", "FRAGS",
     ),
     program(
+        "S40", "socket without chunks closed whose queue is gone",
+        "boot(features=VERSION_1|MQ|ACCESS_PLATFORM|XSK_ZC, pairs=3, cpus=2)\nchannels()\nopen()\n"
+        "xdp()\nxsk_bind(queue=2, filled=0)\nxdp(prog=NONE)\nxsk_unbind(queue=2)\n",
+        "NONE", "FRAGS",
+    ),
+    program(
         "S43", "no place for the header of what is sent",
         ZERO_COPY_XDP + "verdict(action=TX, meta=8)\nrx()\npoll()\n", "=8", "=12",
     ),

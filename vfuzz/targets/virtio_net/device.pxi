@@ -578,4 +578,7 @@ cdef int op_break_device() noexcept nogil:
     for i in range(vi.max_queue_pairs):
         V_vqs[i].broken = True
         vi_sq[i].vq.broken = True
+        # with what in the ring, and how much of that was sent and not taken back
+        event(0x6700 + min(vi_sq[i].vq.tail - vi_sq[i].vq.head, <uint32_t>3) * 4
+              + min(vi_sq[i].vq.next - vi_sq[i].vq.head, <uint32_t>3))
     return 1

@@ -113,6 +113,8 @@ KNOWN: tuple[Known, ...] = (
           "R08: copies of further zero-copy buffers count their length, not their memory"),
     Known(_NEW, "S26@virtnet_receive_xsk_buf:flags", "docs/findings/virtio-net-xsk-sync.md",
           "the sync of a zero-copy buffer leaves out the vnet header in front of it"),
+    Known(_NEW, "S26@xsk_append_merge_buffer:copy", "docs/findings/virtio-net-xsk-sync.md",
+          "the sync of a further zero-copy buffer leaves out its first bytes"),
     Known(_NEW, "S40@judge_xsk_unbound:queue_gone", "docs/findings/virtio-net-xsk-queue-gone.md",
           "a socket on a queue that detaching a program takes away is never unbound"),
     Known(_NEW, "S24@remove_vq_common:xsk", "docs/findings/virtio-net-xsk-suspend.md",

@@ -205,7 +205,7 @@ OPS = (
     ), "the device delivers a packet of a real protocol; a conforming device corrects it as with "
        "`rx`", weight=8),
     Op("break_device", (), "the device is pulled out: every ring is broken until the driver sets "
-       "it up anew", weight=1),
+       "it up anew", weight=2),
     Op("xsk_bind", (
         _queue(),
         Arg("chunk", "enum", names=CHUNKS),

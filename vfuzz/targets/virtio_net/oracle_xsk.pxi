@@ -88,7 +88,8 @@ cdef void judge_xsk_taken(int id) noexcept nogil:
 
 
 cdef void judge_xsk_unbound(int q) noexcept nogil:
-    """The socket's memory is about to be the user's alone. S40: no chunk is the driver's."""
+    """The socket's memory is about to be the user's alone. S40: no chunk is the driver's,
+    and the device reaches none."""
     cdef int i
     cdef const XskPool* p = &Z_pools[q]
     for i in range(p.n):
@@ -97,6 +98,9 @@ cdef void judge_xsk_unbound(int q) noexcept nogil:
                       else b"judge_xsk_unbound:kept", b"chunk", xsk_id(q, i),
                       b"the socket of queue %lld is closed, and its chunk %lld is still the "
                       b"driver's", q, i, 0)
+    if unlikely(p.dma_map != 0 and q >= vi.curr_queue_pairs):
+        violation(CHECK_S40, b"judge_xsk_unbound:queue_gone", b"virtqueue", q,
+                  b"the socket of queue %lld is closed, and its memory is still mapped", q, 0, 0)
 
 
 cdef void judge_xsk_metadata(int s) noexcept nogil:

@@ -290,7 +290,11 @@ static int vf_do_xmit(int n, __u32 size, __u32 headroom)
 		frame[i]->len = size;
 		frame[i]->headroom = headroom;
 		frame[i]->frame_sz = PAGE_SIZE;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
+		frame[i]->mem_type = MEM_TYPE_PAGE_ORDER0;
+#else
 		frame[i]->mem.type = MEM_TYPE_PAGE_ORDER0;
+#endif
 		memset(frame[i]->data, 0x55, size);
 	}
 	n = i;

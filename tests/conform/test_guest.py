@@ -19,7 +19,7 @@ from vfuzz.targets.vdpa import real
 need("vfuzz.program.codec")
 
 TARGET = vfuzz.target("vdpa")
-REAL = tuple(kernel.era_of(series) for series in kernel.DEBIAN)
+REAL = tuple(kernel.era_of(series, TARGET.eras) for series in kernel.DEBIAN)
 
 
 def _image(tmp_path: Path, script: str) -> Path:

@@ -181,12 +181,12 @@ def test_statistics_of_both_kinds():
 
 
 def test_statistics_of_xdp_are_those_of_all_queues():
-    stats = [*range(13), *range(13), *range(13)]
+    stats = (*range(13), *range(13), *range(13))
     seen = real._state((0, _look((0, 0), (0, 0)), stats, (0, 0, 0)))
     assert (seen["xdp_packets"], seen["xdp_tx"]) == (12, 15)
     assert (seen["xdp_redirects"], seen["xdp_drops"]) == (18, 21)
     # queue 0 is there, and out of use
-    seen = real._state((0, _look((0, 0), (0, 0)), [None] * 13 + stats[13:], (0, 0, 0)))
+    seen = real._state((0, _look((0, 0), (0, 0)), (None,) * 13 + stats[13:], (0, 0, 0)))
     assert "xdp_packets" not in seen
 
 

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from vfuzz.conform import kernel as kernels
@@ -97,11 +99,18 @@ def test_conform_needs_programs(vfuzz, tmp_path: Path):
     assert done.code == 2
 
 
-def test_a_kernel_that_does_not_boot_is_a_failure(vfuzz, tmp_path: Path):
-    image = tmp_path / "linux"
+def test_a_kernel_that_does_not_boot_is_a_failure(vfuzz):
+    kernel = kernels.Kernel(
+        name="mine", version="6.12.9", source="/src", options=(), config_hash="x"
+    )
+    image = kernel.image
+    image.parent.mkdir(parents=True)
+    (kernel.dir / "kernel.json").write_bytes(msgspec.json.encode(kernel))
+    shutil.copytree(kernels.modules_dir(), kernel.dir / "modules")
+    (kernel.dir / "modules/vfuzz_calls/vfuzz_calls.ko").touch()
     image.write_text('#!/bin/sh\n[ "$1" = --version ] && echo 6.12.9 || echo out of luck\n')
     image.chmod(0o755)
-    done = vfuzz("conform", "vdpa", "--kernel", str(image), "--generate", "5")
+    done = vfuzz("conform", "vdpa", "--kernel", "mine", "--generate", "5")
     assert done.code == 3
     assert "does not boot" in done.err
     assert "out of luck" in done.err

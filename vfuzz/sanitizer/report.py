@@ -37,7 +37,9 @@ HOLDERS = (
 FIELDS: dict[tuple[str, str], tuple[str, str]] = {
     ("alloc", ""): ("size", "holder"),
     ("alloc", "skb"): ("frame", "size"),
+    ("chunk", "xsk"): ("place", ""),
     ("deliver", "skb"): ("length", "truesize"),
+    ("destroy", "pool"): ("in flight", ""),
     ("disable", ""): ("", ""),
     ("drop", "buffer"): ("frame", "offset"),
     ("enable", ""): ("", ""),
@@ -53,6 +55,7 @@ FIELDS: dict[tuple[str, str], tuple[str, str]] = {
     ("post", "buffer"): ("offset", "size"),
     ("put", ""): ("holder", "refcount"),
     ("put", "eventfd"): ("refcount", ""),
+    ("refill", "pool"): ("cached", ""),
     ("schedule", ""): ("", ""),
     ("send", "message"): ("type", ""),
     ("signal", "eventfd"): ("count", ""),

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from vfuzz.conform import kernel as kernels
+from vfuzz.targets.vdpa import real
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +109,8 @@ def test_a_kernel_that_does_not_boot_is_a_failure(vfuzz):
     (kernel.dir / "kernel.json").write_bytes(msgspec.json.encode(kernel))
     shutil.copytree(kernels.modules_dir(), kernel.dir / "modules")
     (kernel.dir / "modules/vfuzz_calls/vfuzz_calls.ko").touch()
+    symbols = "".join(f"1000 T {name}\n" for name in real.SYMBOLS.values())
+    image.with_name("System.map").write_text(symbols)
     image.write_text('#!/bin/sh\n[ "$1" = --version ] && echo 6.12.9 || echo out of luck\n')
     image.chmod(0o755)
     done = vfuzz("conform", "vdpa", "--kernel", "mine", "--generate", "5")

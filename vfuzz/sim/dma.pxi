@@ -52,6 +52,29 @@ cdef inline int map_of(uint64_t dma) noexcept nogil:
     return <int>((dma & ~DMA_IOVA) >> IOVA_SHIFT)
 
 
+cdef inline int map_new(uint64_t addr, uint32_t size, int direction) noexcept nogil:
+    """A live mapping, 0 where there is no place for one more: swiotlb is full, which is an ordinary
+    failure and the usual one, or the arena is."""
+    cdef int m = D.n_maps
+    if unlikely(D.slots != 0 and D.n_live >= D.slots):
+        return 0
+    if unlikely(m >= MAPS_MAX):
+        M.exhausted = True
+        return 0
+    D.n_maps += 1
+    D.n_live += 1
+    D_maps[m].addr = addr
+    D_maps[m].len = size
+    D_maps[m].direction = <uint8_t>direction
+    D_maps[m].live = True
+    return m
+
+
+cdef inline uint64_t map_dma(int m) noexcept nogil:
+    """The DMA address of a mapping's start."""
+    return DMA_IOVA | (<uint64_t>m << IOVA_SHIFT)
+
+
 cdef uint64_t dma_map(uint64_t addr, uint32_t size, int direction, site_t site) noexcept nogil:
     """dma_map_single(): a DMA address, or DMA_ERROR. A fault site (map)."""
     cdef int m
@@ -63,22 +86,12 @@ cdef uint64_t dma_map(uint64_t addr, uint32_t size, int direction, site_t site) 
         violation(CHECK_S6, site, frame_kind(f), f,
                   b"mapping of [%lld, %lld) beyond the object's %lld bytes", offset_of(addr),
                   offset_of(addr) + size, M_frames[f].size)
-    if unlikely(D.slots != 0 and D.n_live >= D.slots):
-        # "swiotlb buffer is full": an ordinary failure, and the usual one
+    m = map_new(addr, size, direction)
+    if m == 0:
         return DMA_ERROR
-    if unlikely(D.n_maps >= MAPS_MAX):
-        M.exhausted = True
-        return DMA_ERROR
-    m = D.n_maps
-    D.n_maps += 1
-    D.n_live += 1
-    D_maps[m].addr = addr
-    D_maps[m].len = size
-    D_maps[m].direction = <uint8_t>direction
-    D_maps[m].live = True
     M_frames[f].n_maps += 1
     ev(b"map", b"mapping", m, f, size, site)
-    return DMA_IOVA | (<uint64_t>m << IOVA_SHIFT)
+    return map_dma(m)
 
 
 cdef void dma_unmap(uint64_t dma, uint32_t size, int direction, bint skip_sync,

@@ -105,19 +105,12 @@ cdef bint pool_refill(PagePool* p, site_t site) noexcept nogil:
     for i in range(PP_REFILL):
         p.cache[p.n_cache] = 0
         if p.dma:
-            if fault(FAULT_MAP, site) or (D.slots != 0 and D.n_live >= D.slots):
+            if fault(FAULT_MAP, site):
                 continue
-            if D.n_maps >= MAPS_MAX:
-                M.exhausted = True
-                break
-            m = D.n_maps
-            D.n_maps += 1
-            D.n_live += 1
-            D_maps[m].addr = 0
-            D_maps[m].len = PAGE_SIZE
-            D_maps[m].direction = DMA_FROM_DEVICE
-            D_maps[m].live = True
-            p.cache[p.n_cache] = DMA_IOVA | (<uint64_t>m << IOVA_SHIFT)
+            m = map_new(0, PAGE_SIZE, DMA_FROM_DEVICE)
+            if m == 0:
+                continue
+            p.cache[p.n_cache] = map_dma(m)
         p.n_cache += 1
     ev(b"refill", b"pool", p.queue, p.n_cache, 0, site)
     return p.n_cache != 0

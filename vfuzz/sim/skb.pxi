@@ -471,6 +471,17 @@ cdef always_int pieces_add(int n, uint64_t addr, uint32_t size, site_t site) noe
     return pieces_add_written(n, offset, offset + size, x)
 
 
+cdef uint64_t pieces_digest(int n) noexcept nogil:
+    """One number for K_pieces[0..n): where bytes came from (FNV-1a)."""
+    cdef uint64_t h = 14695981039346656037u
+    cdef int i
+    for i in range(n):
+        h = (h ^ <uint64_t>K_pieces[i].origin) * 1099511628211u
+        h = (h ^ K_pieces[i].at) * 1099511628211u
+        h = (h ^ K_pieces[i].size) * 1099511628211u
+    return h
+
+
 cdef apart_int pieces_add_written(int n, uint32_t offset, uint32_t end, int x) noexcept nogil:
     """pieces_add() of any number of writes. x: extent_at()."""
     cdef uint32_t e

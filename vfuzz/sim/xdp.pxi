@@ -308,16 +308,11 @@ cdef void xdp_frame_put_page(int fr, site_t site) noexcept nogil:
 cdef uint64_t xdp_frame_digest(int fr, site_t site) noexcept nogil:
     """One number for where all bytes of a frame came from."""
     cdef XdpFrame* p = &X_frame[fr]
-    cdef uint64_t h = 14695981039346656037u
     cdef int i, n
     n = pieces_add(0, p.data, p.len, site)
     for i in range(p.nr_frags):
         n = pieces_add(n, addr_of(p.frags[i].page, p.frags[i].offset), p.frags[i].size, site)
-    for i in range(n):
-        h = (h ^ <uint64_t>K_pieces[i].origin) * 1099511628211u
-        h = (h ^ K_pieces[i].at) * 1099511628211u
-        h = (h ^ K_pieces[i].size) * 1099511628211u
-    return h
+    return pieces_digest(n)
 
 
 # ---- redirection -------------------------------------------------------------------------------

@@ -15,22 +15,20 @@ cdef bint dev_gone              # it was pulled out
 cdef enum:
     GUEST_OFFLOADS = (BOOT_FEATURES_GUEST_CSUM | BOOT_FEATURES_GUEST_TSO4 | BOOT_FEATURES_GUEST_TSO6
                       | BOOT_FEATURES_GUEST_ECN | BOOT_FEATURES_GUEST_UFO | BOOT_FEATURES_GUEST_USO)
-
-
-cdef enum:
     GUEST_GSO = GUEST_OFFLOADS & ~BOOT_FEATURES_GUEST_CSUM
 
 
 cdef inline void dev_set_offloads(uint32_t offloads) noexcept nogil:
-    """VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET, and with all of them a reset."""
+    """VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET."""
     global dev_off
     dev_off = GUEST_OFFLOADS & ~offloads
 
 
-cdef inline void dev_back() noexcept nogil:
-    """The driver resets the device: there is one again, if it was gone."""
+cdef inline void dev_reset() noexcept nogil:
+    """The driver resets the device: all offloads are on, and there is one again if it was gone."""
     global dev_gone
     dev_gone = False
+    dev_set_offloads(GUEST_OFFLOADS)
 
 
 cdef inline bint dev_refuses(uint32_t command) noexcept nogil:
@@ -53,12 +51,11 @@ cdef inline bint offload(uint32_t bit) noexcept nogil:
 
 
 cdef inline void device_reset() noexcept nogil:
-    global dev_n_packets, dev_nack, dev_gone
+    global dev_n_packets, dev_nack
     cdef int i
     dev_n_packets = 1
     dev_nack = 0
-    dev_gone = False
-    dev_set_offloads(GUEST_OFFLOADS)
+    dev_reset()
     for i in range(QUEUES_MAX):
         dev_packet[i] = 0
 
@@ -212,25 +209,6 @@ cdef inline uint32_t longest_packet() noexcept nogil:
     return 65535 + ETH_HLEN if P.boot[BOOT_FEATURES] & GUEST_GSO else plain_limit()
 
 
-cdef apart_void judge_room(const Vq* vq, int q, uint32_t need) noexcept nogil:
-    """A conforming device has no room for a packet that it may send (5.1.4.2, 5.1.6.3.1). S39: the
-    one buffer that a packet may have is too short; or a full ring is, though one of buffers that
-    are as long as XDP leaves them would take any packet."""
-    cdef uint32_t page = PAGE_SIZE - skb_data_align(XDP_PACKET_HEADROOM + SHINFO_SIZE)
-    if not vi.mergeable_rx_bufs:
-        violation(CHECK_S39, b"judge_room:zero_copy" if xsk_bound(q) else b"judge_room:single",
-                  b"virtqueue", q,
-                  b"queue %lld has no room for a packet of %lld bytes that the device may send", q,
-                  need - vi.hdr_len, 0)
-    elif (vq.num_free == 0 and vq.n_out == vq.num
-            and longest_packet() + vi.hdr_len <= <uint32_t>vq.num * (page - vi.hdr_len)):
-        violation(CHECK_S39, b"judge_room:zero_copy" if xsk_bound(q)
-                  else b"judge_room:resized" if <uint32_t>vq.num != vi.ring_num
-                  else b"judge_room:mergeable", b"virtqueue", q,
-                  b"a full ring of %lld has no room for a packet of %lld bytes that the device "
-                  b"may send", vq.num, need - vi.hdr_len, 0)
-
-
 cdef always_int dev_packet_out(int q, uint32_t size, uint32_t flags, uint8_t gso_type,
                                uint32_t gso_size, uint32_t csum_start, uint32_t csum_offset,
                                uint32_t hash_report) noexcept nogil:
@@ -250,13 +228,13 @@ cdef always_int dev_packet_out(int q, uint32_t size, uint32_t flags, uint8_t gso
         while left:
             if <int>n >= vq.n_out:
                 if J.conforming:
-                    judge_room(vq, q, need)
+                    judge_room(q, need)
                 return False
             cap = dev_capacity(vq, <int>n)
             left -= min(cap, left)
             n += 1
     elif need > dev_capacity(vq, 0) and J.conforming:
-        judge_room(vq, q, need)     # uncovered: every era posts enough for what a device may send
+        judge_room(q, need)     # uncovered: every era posts enough for what a device may send
     if M.n_origins + <int>n > ORIGINS_MAX:
         return False
     packet = packet_new()
@@ -302,7 +280,7 @@ cdef void op_rx(const vf_op* op) noexcept nogil:
         flags &= RX_FLAGS_NEEDS_CSUM | RX_FLAGS_DATA_VALID
         limit = plain_limit()
         if type != RX_GSO_TYPE_NONE:
-            limit = 65535 + ETH_HLEN
+            limit = longest_packet()
             size = max(size, <uint32_t>90)
             flags |= RX_FLAGS_NEEDS_CSUM
             gso_size = gso_size_allowed(gso_size)

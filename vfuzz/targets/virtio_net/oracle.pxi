@@ -421,3 +421,23 @@ cdef always_void packet_end(ReceiveQueue* rq, const RqStats* was, const RqStats*
         violation(CHECK_S43, b"packet_end:lost", b"rq", rq.index,
                   b"a valid packet of %lld bytes was lost (drops %lld, frame errors %lld)",
                   J_consumed_len[0], drops, frame_errors)
+
+
+cdef apart_void judge_room(int q, uint32_t need) noexcept nogil:
+    """A conforming device has no room for a packet that it may send (5.1.4.2, 5.1.6.3.1). S39: the
+    one buffer that a packet may have is too short; or a full ring is, though one of buffers that
+    are as long as XDP leaves them would take any packet."""
+    cdef const Vq* vq = &V_vqs[q]
+    cdef uint32_t page = PAGE_SIZE - skb_data_align(XDP_PACKET_HEADROOM + SHINFO_SIZE)
+    if not vi.mergeable_rx_bufs:
+        violation(CHECK_S39, b"judge_room:zero_copy" if xsk_bound(q) else b"judge_room:single",
+                  b"virtqueue", q,
+                  b"queue %lld has no room for a packet of %lld bytes that the device may send", q,
+                  need - vi.hdr_len, 0)
+    elif (vq.num_free == 0 and vq.n_out == vq.num
+            and longest_packet() + vi.hdr_len <= <uint32_t>vq.num * (page - vi.hdr_len)):
+        violation(CHECK_S39, b"judge_room:zero_copy" if xsk_bound(q)
+                  else b"judge_room:resized" if <uint32_t>vq.num != vi.ring_num
+                  else b"judge_room:mergeable", b"virtqueue", q,
+                  b"a full ring of %lld has no room for a packet of %lld bytes that the device "
+                  b"may send", vq.num, need - vi.hdr_len, 0)

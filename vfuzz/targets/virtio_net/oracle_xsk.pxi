@@ -64,13 +64,7 @@ cdef void judge_xsk_desc(int id, const XdpBuff* x) noexcept nogil:
 
 cdef uint64_t xsk_digest(uint64_t addr, uint32_t size) noexcept nogil:
     """One number for where these bytes came from."""
-    cdef uint64_t h = 14695981039346656037u
-    cdef int i, n = pieces_add(0, addr, size, b"xsk_digest:pieces")
-    for i in range(n):
-        h = (h ^ <uint64_t>K_pieces[i].origin) * 1099511628211u
-        h = (h ^ K_pieces[i].at) * 1099511628211u
-        h = (h ^ K_pieces[i].size) * 1099511628211u
-    return h
+    return pieces_digest(pieces_add(0, addr, size, b"xsk_digest:pieces"))
 
 
 cdef void judge_xsk_taken(int id) noexcept nogil:

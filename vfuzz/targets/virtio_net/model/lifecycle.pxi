@@ -565,8 +565,7 @@ cdef void remove_vq_common() noexcept nogil:
     cdef int i, page
     cdef ReceiveQueue* rq
     V.driver_ok = False
-    dev_set_offloads(GUEST_OFFLOADS)
-    dev_back()
+    dev_reset()
     rq_check(b"remove_vq_common:rq")
     for i in range(vi.max_queue_pairs):
         V_vqs[i].enabled = False

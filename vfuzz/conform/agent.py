@@ -14,6 +14,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import importlib.util
 import marshal
 import os
 import socket
@@ -267,10 +268,10 @@ class Netlink:
             self.sock.recv(65536)  # the acknowledgement behind it
         return reply
 
-    def add(self, device):
+    def add(self, device, parent=b"vdpasim_net", name=DEVICE):
         """device: (features, 0 for all; MAC address, empty for none)."""
         features, mac = device
-        attrs = self._attr(self.MGMTDEV, b"vdpasim_net\0") + self._attr(self.NAME, DEVICE + b"\0")
+        attrs = self._attr(self.MGMTDEV, parent + b"\0") + self._attr(self.NAME, name + b"\0")
         if features:
             attrs += self._attr(self.FEATURES, struct.pack("<Q", features))
         if mac:
@@ -281,9 +282,9 @@ class Netlink:
             return -error.errno
         return 0
 
-    def remove(self):
+    def remove(self, name=DEVICE):
         try:
-            self._ask(self.family, self.DEL, 1, self._attr(self.NAME, DEVICE + b"\0"))
+            self._ask(self.family, self.DEL, 1, self._attr(self.NAME, name + b"\0"))
         except OSError as error:
             return -error.errno
         return 0
@@ -657,6 +658,7 @@ class Child:
                 answer = process.pinned() if action[0] == "pinned" else process.do(action)
                 process.calls.clear()
                 os.write(from_child, marshal.dumps(answer))
+        self.pid = pid
         # it works only when it is asked, and then for the first process
         os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(1))
 
@@ -682,14 +684,16 @@ def load_module(path, parameters=b""):
 class Machine:
     """All of the guest: device, processes, line to the host."""
 
-    def __init__(self, module, parameters):
-        """module: vfuzz_calls."""
+    def __init__(self, module, parameters, *vduse):
+        """module: vfuzz_calls. vduse: the module vfuzz_vduse, and what it takes."""
         for kind, where in (("proc", "/proc"), ("sysfs", "/sys")):
             libc.mount(kind.encode(), where.encode(), kind.encode(), 0, None)
         self.line = os.open("/dev/ttyS0", os.O_RDWR | os.O_NOCTTY)
         tty.setraw(self.line, termios.TCSANOW)
         self.kmsg = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
         load_module(module, parameters)
+        self.of_vduse = vduse  # how its module is loaded
+        self.vduse = None
         self.node = os.open("/dev/vfuzz_calls", os.O_RDWR)  # of the module
         self.vmstat = os.open("/proc/vmstat", os.O_RDONLY)
         put_fd(os.open("/dev/null", os.O_RDWR), NOT_EVENTFD)
@@ -773,6 +777,25 @@ class Machine:
             self.made = wanted
         return ret
 
+    def vduse_device(self, features, parameters):
+        """Two VDUSE devices of a daemon that is the agent, and the node of the first."""
+        if self.vduse is None:
+            where = os.path.join(os.path.dirname(os.path.abspath(__file__)), "agent_vduse.py")
+            spec = importlib.util.spec_from_file_location("vfuzz_agent_vduse", where)
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            self.vduse = module.Vduse(self, sys.modules[__name__], *self.of_vduse)
+        if self.netlink is None:
+            self.netlink = Netlink()
+        for one in parameters:
+            self.parameter(*one)
+        if self.made is not None:
+            ret = self.netlink.remove()
+            if ret:
+                raise OSError(-ret, "the device of the program before cannot be removed")
+            self.made = None
+        return self.vduse.begin(features)
+
     def dev_add(self, wanted):
         """Make the device; (None, None) while a removal holds the lock that this needs."""
         if self.removal is not None:
@@ -811,15 +834,20 @@ class Machine:
         """Do a program: (device, answers, left, log lines, what the end showed else).
 
         program: {"parameters": of modules, "device": see Netlink.add(), "needs", "leaves": traces
-        in the device that it would see, that it leaves, "restore": what an ioctl needs for the
+        in the device that it would see, that it leaves, "vduse": what VDUSE devices offer, None if
+        it has none, "restore": what an ioctl needs for the
         configuration to be as new, or None, "child": needs one, "before": actions of both
         processes, "steps": (who, all, watch,
         action), "guest": None, or what Driver.begin() takes}
 
         watch: 0 nothing, 1 charged pages, 2 pins too, 3 pins too if the call failed.
         """
-        made = self.device(program["device"], program["needs"], program["parameters"])
-        self.traces.update(program["leaves"])
+        vduse = program["vduse"]
+        if vduse is None:
+            made = self.device(program["device"], program["needs"], program["parameters"])
+            self.traces.update(program["leaves"])
+        else:
+            made = self.vduse_device(vduse, program["parameters"])
         child = None
         if program["child"]:
             if self.child is None:
@@ -838,7 +866,10 @@ class Machine:
         guest = program["guest"]
         if guest is not None:
             self.driver.begin(parent, *guest)
-        answers = self.steps(program["steps"], parent, child, base)
+        if vduse is None:
+            answers = self.steps(program["steps"], parent, child, base)
+        else:
+            answers = self.vduse.steps(program["steps"], parent, child, base)
         if program["restore"] is not None and self.made is not None:
             parent.note(("open",))  # it may be open
             parent.note(("ioctl", *program["restore"]))
@@ -847,6 +878,9 @@ class Machine:
         if guest is not None and guest[1]:
             self.memory = None
         left = self.clean(both, base, program["closes"])
+        if vduse is not None:
+            self.vduse.end()
+            self.pinned = self.pins()
         log = self.log()
         self.calls.clear()
         return (made, answers, left, log, end)
@@ -961,7 +995,7 @@ class Machine:
                 for i in range(command[2], len(programs)):
                     result = self.run(programs[i])
                     self.send(("end", i, result))
-                    if result[2][0]:
+                    if result[2][0] and (self.child or self.parent.pinned()):
                         # the process is charged for pages that nobody has: its limit is lower now
                         self.send(("spent",))
                         break
@@ -1005,5 +1039,5 @@ def be(begin):
 
 if __name__ == "__main__":
     # the kernel would take a word with a = for one of its own
-    be(lambda: (Machine(sys.argv[2], sys.argv[3].translate({58: "=", 44: " "}).encode()),
-                int(sys.argv[1])))  # fmt: skip
+    be(lambda: (Machine(sys.argv[2], sys.argv[3].translate({58: "=", 44: " "}).encode(),
+                        *(word.encode() for word in sys.argv[4:6])), int(sys.argv[1])))  # fmt: skip

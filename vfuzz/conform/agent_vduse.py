@@ -205,8 +205,12 @@ class Vduse:
         self.patient.clear()
 
     def steps(self, steps, parent, child, base):
-        """Machine.steps(): each by itself, and what the kernel does because of it."""
-        return [self.step(*step, parent, child, base) for step in steps]
+        """Machine.steps(): each by itself, and what the kernel does because of it. The node is
+        closed too, for which the daemon is needed."""
+        answers = [self.step(*step, parent, child, base) for step in steps]
+        if self.there:
+            self.step(0, False, 0, ("close",), parent, child, base)
+        return answers
 
     def step(self, who, everybody, watch, action, parent, child, base):
         machine = self.machine

@@ -9,6 +9,7 @@ has with fragments of config/ on top. A fragment is a wish: what olddefconfig ma
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import re
 import shutil
@@ -92,11 +93,22 @@ class Kernel(msgspec.Struct, kw_only=True):
 
     def address(self, symbol: str) -> int:
         """Where the kernel has a symbol. Raises UsageError."""
-        path = self.dir / "build" / "System.map"
-        text = path.read_text() if path.is_file() else ""
-        if match := re.search(rf"^([0-9a-f]+) \w {symbol}$", text, re.MULTILINE):
-            return int(match[1], 16)
-        raise UsageError(f"{path} does not name {symbol}: build the kernel again")
+        address = self._symbols().get(symbol)
+        if address is None:
+            raise UsageError(f"{self._map} does not name {symbol}: build the kernel again")
+        return address
+
+    @property
+    def _map(self) -> Path:
+        return self.dir / "build" / "System.map"
+
+    def _symbols(self) -> dict[str, int]:
+        """Where what is, by name."""
+        return _symbols_of(self._map)
+
+    def has(self, symbol: str) -> bool:
+        """Does the kernel have a symbol?"""
+        return symbol in self._symbols()
 
     def module(self, name: str) -> Path:
         """A module that was built with it, of this vfuzz's source. Raises UsageError."""
@@ -124,6 +136,14 @@ class Plan(msgspec.Struct, frozen=True):
     wanted: dict[str, str]
     name: str
     config_hash: str
+
+
+@functools.cache
+def _symbols_of(path: Path) -> dict[str, int]:
+    """What a System.map says. A kernel that is built again meanwhile needs a new process."""
+    text = path.read_text() if path.is_file() else ""
+    found = re.findall(r"^([0-9a-f]+) \w (\S+)$", text, re.MULTILINE)
+    return {name: int(address, 16) for address, name in found}
 
 
 def cache_dir() -> Path:

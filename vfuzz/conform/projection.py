@@ -51,6 +51,7 @@ class Projection:
     result   of the model's traced run of it
     skipped  ops that the guest does not do, though what follows can be compared: {index: reason}
     cut      from this op on nothing can be compared, and why; None: all can be
+    needs    a symbol that the kernel must have, or ""
     """
 
     key: tuple[str, ...]
@@ -59,6 +60,7 @@ class Projection:
     result: Result
     skipped: dict[int, str] = field(default_factory=dict)
     cut: tuple[int, str] | None = None
+    needs: str = ""
 
 
 class Step(NamedTuple):

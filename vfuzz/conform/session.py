@@ -206,7 +206,10 @@ class Session:
 
     def _project(self, program: Program) -> Projection:
         """For the guest. Raises Impossible."""
-        return self.real.project(program, self.era, self.quirks)
+        projection = self.real.project(program, self.era, self.quirks)
+        if projection.needs and not self.kernel.has(projection.needs):
+            raise Impossible(f"the kernel was built without {projection.needs}: build it again")
+        return projection
 
     def _verdict(self, program: Program, projection: Projection, answer: Any) -> Verdict:
         ran, log = projection.program, answer[3]

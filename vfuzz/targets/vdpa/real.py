@@ -26,7 +26,7 @@ from vfuzz.conform.projection import (
     Step,
 )
 from vfuzz.targets.vdpa import _core
-from vfuzz.targets.vdpa.ops import BOOT, GETS, PARENTS, RING_OPS, SCHEMA, VDUSE_OPS
+from vfuzz.targets.vdpa.ops import BOOT, FEATURES, GETS, PARENTS, RING_OPS, SCHEMA, VDUSE_OPS
 from vfuzz.targets.vdpa.repro import AREA, BY_ALL, U64, words
 
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ __all__ = [
 SKIPPED = {
     "irq_begin": "it is a moment inside of the kernel",
     "irq_end": "it is a moment inside of the kernel",
-    **dict.fromkeys((op.name for op in VDUSE_OPS), "there is no VDUSE device"),
 }
+_VDUSE = frozenset(op.name for op in VDUSE_OPS)
+_NO_VDUSE = "there is no VDUSE device"
 _IRQS = {"irq_begin", "irq_end"}
 _RINGS = frozenset(op.name for op in RING_OPS)
 #: Checks of the rings behind which a real device goes on without harm; where another one fires it
@@ -57,7 +58,6 @@ _ENDLESS = ("V43@judge_run:no_size",)
 #: Parents that the guest does not have.
 PARENTS_CANNOT = {
     "iommu": "needs a virtio-pci device behind an IOMMU",
-    "vduse": "is not projected yet",
 }
 #: How a generated program begins mostly.
 BEGIN = ("open", "set_owner", "set_backend_features")
@@ -74,6 +74,10 @@ LOW_INTERPRETER = 0x400000  # where linkers put a program with fixed addresses
 ACTIONS_MAX = 20_000  # that are remembered
 WATCH_NONE, WATCH_PINNED, WATCH_PINS, WATCH_PINS_FAILED = 0, 1, 2, 3
 
+#: What a kernel has that can do programs with VDUSE, and the module that they need then.
+VDUSE_SYMBOL, VDUSE_MODULE = "vduse_dev_msg_sync", "vfuzz_vduse"
+#: What the driver of device 1 writes: nothing else that is not 0 was written by anybody.
+_DRIVERS_BYTE = 0x5A
 #: Parameters of the module vfuzz_calls, and what they are addresses of.
 SYMBOLS = {"table": "sys_call_table", "task_work": "task_work_run", "params": "__start___param",
            "params_end": "__stop___param"}  # fmt: skip
@@ -270,6 +274,8 @@ def _parameters(
         ("vdpa_sim.max_iotlb_entries", str(_ENTRIES[said["sim_entries"]])),
         ("vdpa_sim.batch_mapping", str(int(said["parent"] == "sim"))),
     ]
+    if said["parent"] == "vduse":
+        return (parameters[0], ("vduse.max_iotlb_entries", str(_ENTRIES[said["sim_entries"]])))
     if era != "linux-6.1":
         parameters.append(("vdpa_sim.use_va", "NY"[bool(boot["use_va"])]))
     return tuple(parameters)
@@ -351,7 +357,11 @@ def guest_of(kernel: Kernel, key: tuple[str, ...]) -> Guest:
     """A guest for the projections with this key: its agent loads the module built with it."""
     module = str(kernel.module("vfuzz_calls"))
     where = [f"{name}:{kernel.address(symbol):#x}" for name, symbol in SYMBOLS.items()]
-    return Guest(kernel.image, key, agent_arguments=(str(POOL_PAGES), module, ",".join(where)))
+    vduse = ()
+    if kernel.has(VDUSE_SYMBOL):
+        vduse = (str(kernel.module(VDUSE_MODULE)), f"{kernel.address(VDUSE_SYMBOL):#x}")
+    return Guest(kernel.image, key,
+                 agent_arguments=(str(POOL_PAGES), module, ",".join(where), *vduse))  # fmt: skip
 
 
 def project(
@@ -366,18 +376,19 @@ def project(
     said = _said(boot)
     if said["parent"] in PARENTS_CANNOT:
         raise Impossible(f"boot: parent {said['parent']} {PARENTS_CANNOT[said['parent']]}")
+    vduse = said["parent"] == "vduse"
     for name, value in BOOT_FIXED.items():
-        if boot[name] != value:
+        if boot[name] != value and not vduse:
             raise Impossible(f"boot: {name} of the simulator is fixed")
-    device = _device(boot, said, era)
+    device = (0, b"") if vduse else _device(boot, said, era)
     steps: list[tuple[Any, ...]] = []
     skipped: dict[int, str] = {}
     who = 0
     calls = calls_of(program)
     names = {call.name for call in calls}
     rings = not _RINGS.isdisjoint(names)
-    memory = _Memory(era, pool, era != "linux-6.1" and bool(boot["use_va"]), _asked(calls, boot),
-                     rings)  # fmt: skip
+    memory = _Memory(era, pool, vduse or (era != "linux-6.1" and bool(boot["use_va"])),
+                     _asked(calls, boot), rings)  # fmt: skip
     before: list[tuple[Any, ...]] = [
         ("limit", max(0, _MEMLOCK[said["memlock"]] - boot["foreign"]))
     ]
@@ -399,7 +410,9 @@ def project(
             why = OUTSIDE
         if why is None:
             try:
-                if call.name in _RINGS:
+                if vduse and call.name in _VDUSE:
+                    action = _of_vduse(call, calls[i + 1 :], "umem" in names, known[i])
+                elif call.name in _RINGS:
                     action = _guest(call, script.get(i, ()), boot, memory)
                 else:
                     action = _known_action(call, boot, memory)
@@ -413,6 +426,8 @@ def project(
             memory.mapped.difference_update(range(action[1], action[1] + action[2]))
         if call.name in SKIPPED:
             skipped[i] = SKIPPED[call.name]
+        elif call.name in _VDUSE and not vduse:
+            skipped[i] = _NO_VDUSE
         if call.name == "task":
             who = call.args["who"]
         both = call.name in BY_ALL and call.name != "close"
@@ -424,19 +439,99 @@ def project(
         "device": device,
         "needs": _needs(calls, known),
         "leaves": _leaves(names),
-        "restore": _restore(device) if rings or "set_config" in names else None,
+        "vduse": _virtio_features(boot) if vduse else None,
+        "restore": _restore(device) if not vduse and (rings or "set_config" in names) else None,
         # what it leaves in the process
         "memory": any(call.name in _MEMORY for call in calls),
         "closes": any(call.name == "close_fd" for call in calls),
         "child": any(call.name == "task" and call.args["who"] for call in calls),
-        "guest": (memory.frames, memory.as_vmas, not _IRQS & names) if rings else None,
+        "guest": (memory.frames, memory.as_vmas, not _IRQS & names) if rings or vduse else None,
         "before": before,
         "steps": steps,
     }
     return Projection(
         key=(), payload=payload, program=program, result=result,
-        skipped=skipped, cut=cut,
+        skipped=skipped, cut=cut, needs=VDUSE_SYMBOL if vduse else "",
     )  # fmt: skip
+
+
+# ---- VDUSE ---------------------------------------------------------------------------------------
+
+
+def _virtio_features(boot: Mapping[str, int]) -> int:
+    """What a VDUSE device offers, as virtio numbers it; nothing named: all."""
+    bits = boot["features"] or (1 << len(FEATURES)) - 1
+    return int(words("set_features", {"bits": bits}, boot, (0, U64))["virtio"])
+
+
+def _of_vduse(
+    call: Step, later: Sequence[Step], umem: bool, known: Mapping[str, int]
+) -> tuple[Any, ...]:
+    """An op of the daemon or of a driver of the kernel. Raises Impossible.
+
+    later: the ops behind it; umem: does the daemon ever give memory?; known: what the model says
+    """
+    name, args = call.name, call.args
+    words_of = {arg.name: arg.names[args[arg.name]] for arg in _ARGS[name] if arg.kind == "enum"}
+    what = words_of.get("what")
+    device = args.get("dev", 1)
+    # what the device bounces must not differ in what the daemon gave: that is compared
+    byte = 0 if umem else _DRIVERS_BYTE
+    if name == "daemon":
+        return ("vduse", name, args["mode"])
+    if name == "vduse_read":
+        if words_of["meanwhile"] != "nothing":
+            raise Impossible("nothing stops the kernel while it copies a request")
+        return ("vduse", "read", device, bool(args["efault"]))
+    if name == "vduse_reply":
+        return ("vduse", "answer", device, args["which"], args["result"])
+    if name == "vduse_request":
+        if known.get("ret") == -errno.EAGAIN:
+            raise Impossible("more requests than the model holds")
+        return ("vduse", "ask", device, args["type"], any(map(_times_out, later)))
+    if name == "vduse_leave":
+        return ("vduse", "leave", device, bool(args["killed"]))
+    if name == "vduse_ioctl":
+        return _ioctl_of_vduse(device, str(what), args)
+    if name == "vduse_file":
+        if args["race"] and what == "OPEN":
+            raise Impossible("which of two threads is first is chance")
+        return ("vduse", str(what).lower(), device)
+    if name == "driver_config":
+        return ("vduse", "config", device, args["off"], args["len"])
+    if name == "umem":
+        return ("vduse", "umem", what == "REG", args["upage"], args["uoff"], args["npages"],
+                args["page"])  # fmt: skip
+    page, off, n = args["page"], args["off"], args["len"]
+    if name == "bounce":
+        if what == "MAP":
+            return ("vduse", "map", page, off, min(n, PAGE - off), bool(args["to_device"]), byte)
+        return ("vduse", "unmap", page) if what == "UNMAP" else ("vduse", "look", page, off)
+    if what == "ALLOC":
+        return ("vduse", "alloc", page, n, bool(args["zero"]))
+    if what == "WRITE":
+        return ("vduse", "write", page, off, n, byte)
+    return ("vduse", "free", page) if what == "FREE" else ("vduse", "peek", page, off)
+
+
+def _times_out(call: Step) -> bool:
+    """Does a thread of the kernel give up because of its timeout?"""
+    return call.name == "vduse_leave" and not call.args["killed"]
+
+
+def _ioctl_of_vduse(device: int, what: str, args: Mapping[str, int]) -> tuple[Any, ...]:
+    index, n = args["index"], args["len"]
+    if what in ("GET_FD", "GET_INFO"):
+        start = args["page"] * PAGE + args["off"]
+        return ("vduse", what.lower(), device, start, start + n - 1, bool(args["behind"]))
+    if what == "SET_CONFIG":
+        return ("vduse", "set_config", device, args["off"], n, index)
+    if what == "VQ_SETUP":
+        return ("vduse", "vq_setup", device, index, n)
+    named = {"VQ_GET_INFO": "vq_info", "VQ_SETUP_KICKFD": "kickfd", "INJECT_IRQ": "irq"}
+    if what in named:
+        return ("vduse", named[what], device, index)
+    return ("vduse", "config_irq" if what == "INJECT_CONFIG_IRQ" else "get_features", device)
 
 
 # ---- the guest's rings ---------------------------------------------------------------------------
@@ -506,7 +601,7 @@ _actions: dict[tuple[Any, ...], tuple[Any, ...]] = {}
 
 def _known_action(call: Step, boot: Mapping[str, int], memory: _Memory) -> tuple[Any, ...]:
     """_action(), from memory if the same op came before."""
-    if call.name in SKIPPED:
+    if call.name in SKIPPED or call.name in _VDUSE:
         return ("nop",)
     if call.name in _CHANGING:
         return _action(call, boot, memory)
@@ -537,7 +632,8 @@ def _action(call: Step, boot: Mapping[str, int], memory: _Memory) -> tuple[Any, 
     if name in ("open", "close"):
         return (name,)
     if name == "dev_add":
-        return ("dev_add", _device(boot, _said(boot), memory.era))
+        said = _said(boot)
+        return ("dev_add", None if said["parent"] == "vduse" else _device(boot, said, memory.era))
     if name == "dev_del":
         return ("dev_del",)
     if name == "close_fd":
@@ -625,6 +721,9 @@ def observe(call: Step, answer: tuple[Any, ...]) -> dict[str, int]:
     seen = {"ret": ret}
     if call.name in _RINGS:
         return {**seen, **_seen_of_rings(call, data)}
+    if call.name in _VDUSE:
+        seen |= {name: _signed(value) for name, value in (data or {}).items()}
+        data = None
     if call.name == "open" and ret in (-errno.ENOENT, -errno.ENXIO):
         seen["ret"] = -errno.ENODEV  # without a device there is no node
     if data is not None and ret == 0:
@@ -641,6 +740,11 @@ def observe(call: Step, answer: tuple[Any, ...]) -> dict[str, int]:
         if answer[3] is not None:
             seen["pins"] = answer[3]
     return seen
+
+
+def _signed(value: int) -> int:
+    """As the model's observables are."""
+    return value - (1 << 64) if value >> 63 else value
 
 
 def _seen_of_rings(call: Step, data: tuple[list[bytes], int | None]) -> dict[str, int]:
@@ -678,8 +782,8 @@ def label(call: Step) -> str:
 def generated(boot: Mapping[str, int]) -> dict[str, int]:
     """The boot record that comes nearest to a generated one and that a simulator can have."""
     fixed = {**boot, **BOOT_FIXED}
-    if PARENTS[fixed["parent"]] in PARENTS_CANNOT:
-        fixed["parent"] &= 1
+    if PARENTS[fixed["parent"]] not in ("sim", "sim_dma"):
+        fixed["parent"] &= 1  # with VDUSE each step is a call by itself: few programs a second
     names = next(arg for arg in BOOT if arg.name == "features").names
     if not fixed["features"] >> names.index("MAC") & 1:
         fixed["features"] = 0  # all: an address needs MAC

@@ -254,3 +254,20 @@ def test_a_kernel_that_was_linked_otherwise_is_linked_again(tree: Path, tmp_path
     (out / ".config").write_text("CONFIG_FRAME_POINTER=y\n")  # the traces say something then
     assert kernels.linking(tree, out) == []
     assert not (out / "vmlinux").exists()
+
+
+def test_vduse_can_be_had_where_an_architecture_must_have_dma_ops(tmp_path: Path):
+    source, out = tmp_path / "linux", tmp_path / "out"
+    (source / "arch").mkdir(parents=True)
+    out.mkdir()
+    (source / "Kconfig").write_text('mainmenu "Linux"\n')
+    (source / "arch" / "Kconfig").write_text("config OTHER\n\tbool\n")
+    assert kernels.kconfig(source, out) == []
+    (source / "arch" / "Kconfig").write_text("config ARCH_HAS_DMA_OPS\n\tbool\n")
+    (word,) = kernels.kconfig(source, out)
+    file = Path(word.removeprefix("KBUILD_KCONFIG="))
+    assert file.read_text().startswith('mainmenu "Linux"\n')
+    assert "select ARCH_HAS_DMA_OPS" in file.read_text()
+    before = file.stat().st_mtime_ns
+    assert kernels.kconfig(source, out) == [word]
+    assert file.stat().st_mtime_ns == before

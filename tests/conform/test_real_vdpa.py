@@ -12,8 +12,9 @@ import pytest
 
 import vfuzz
 from tests.needs import need
-from vfuzz.conform import agent
+from vfuzz.conform import agent, agent_vduse
 from vfuzz.targets.vdpa import real
+from vfuzz.targets.vdpa.ops import PARENTS, VDUSE_OPS
 
 need("vfuzz.program.codec")
 
@@ -37,7 +38,10 @@ def _actions(ops: str, **more: str) -> list[tuple]:
 def test_the_corpus_can_be_projected_or_says_why(path: Path):
     program = TARGET.parse(path.read_text())
     boot = program.boot
-    if boot["parent"] > 1 or any(boot[name] != said for name, said in real.BOOT_FIXED.items()):
+    parent = PARENTS[boot["parent"]]
+    if parent == "iommu" or (
+        parent != "vduse" and any(boot[name] != said for name, said in real.BOOT_FIXED.items())
+    ):
         with pytest.raises(real.Impossible, match="boot: "):
             _of(program)
         return
@@ -48,14 +52,79 @@ def test_the_corpus_can_be_projected_or_says_why(path: Path):
     assert len(steps) == (whole if violation is None else min(whole, violation.op + 1))
     assert marshal.loads(marshal.dumps(projection.payload)) == projection.payload
     for _, _, _, action in steps:
-        assert action[0] in ("dev_add", "dev_del", "guest") or hasattr(agent.Process, action[0])
+        if action[0] == "vduse":
+            assert action[1] == "daemon" or hasattr(agent_vduse.Vduse, action[1])
+        else:
+            assert action[0] in ("dev_add", "dev_del", "guest") or hasattr(agent.Process, action[0])
 
 
 def test_each_kind_of_op_is_projected_or_skipped_with_a_reason():
     for op in TARGET.schema.ops:
         projection = _project(f"open()\n{op.name}()\n")
         assert projection.cut is None, op.name
-        assert (1 in projection.skipped) == (op.name in real.SKIPPED), op.name
+        assert (1 in projection.skipped) == (op.name in real.left_out(projection.program.boot))
+    of_vduse = [op.name for op in VDUSE_OPS]
+    for name in of_vduse:
+        projection = _project(f"open()\n{name}()\n", "boot(parent=vduse)")
+        assert projection.cut is None
+        assert not projection.skipped
+        assert projection.payload["steps"][1][3][0] == "vduse"
+        assert projection.needs == real.VDUSE_SYMBOL
+    assert len(real.SKIPPED) / len(TARGET.schema.ops) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("op", "action"),
+    [
+        ("daemon(mode=fault)", ("daemon", agent_vduse.FAULT)),
+        ("vduse_read(dev=1, efault=1)", ("read", 1, True)),
+        ("vduse_reply(which=newest, result=1)", ("answer", 0, 1, 1)),
+        ("vduse_request(type=2)", ("ask", 0, 2, False)),
+        ("vduse_leave(dev=1)", ("leave", 1, False)),
+        ("vduse_ioctl(what=GET_FD, page=1, off=2, len=3)", ("get_fd", 0, 4098, 4100, False)),
+        ("vduse_ioctl(what=SET_CONFIG, off=2, len=3, index=4)", ("set_config", 0, 2, 3, 4)),
+        ("vduse_ioctl(what=INJECT_IRQ, index=1)", ("irq", 0, 1)),
+        ("vduse_file(dev=1, what=ATTACH)", ("attach", 1)),
+        ("bounce(page=3, off=4000, len=4096)", ("map", 3, 4000, 96, True, 0x5A)),
+        ("driver_config(dev=1, off=8)", ("config", 1, 8, 8)),
+        ("umem(upage=1, page=2)", ("umem", True, 1, 0, 256, 2)),
+        ("coherent(what=WRITE, page=1, off=2, len=3)", ("write", 1, 2, 3, 0x5A)),
+    ],
+)
+def test_ops_of_vduse_are_the_agents(op: str, action: tuple):
+    (made,) = _actions(f"{op}\n", boot="boot(parent=vduse)")
+    assert made == ("vduse", *action)
+
+
+def test_a_request_that_will_time_out_waits_not_for_long():
+    made = _actions("vduse_request()\nvduse_leave()\nvduse_request()\nvduse_leave(killed=1)\n",
+                    boot="boot(parent=vduse)")  # fmt: skip
+    assert [action[-1] for action in made] == [True, False, False, True]
+
+
+def test_what_the_device_bounces_does_not_show_in_memory_of_the_daemon():
+    made = _actions("umem()\nbounce()\n", boot="boot(parent=vduse)")
+    assert made[1][-1] == 0
+
+
+@pytest.mark.parametrize(
+    ("op", "why"),
+    [
+        ("vduse_read(meanwhile=kill)", "nothing stops the kernel"),
+        ("vduse_file(what=OPEN, race=1)", "is chance"),
+    ],
+)
+def test_what_nobody_can_time_is_not_done(op: str, why: str):
+    projection = _project(f"{op}\n", "boot(parent=vduse)")
+    assert projection.cut is not None
+    assert why in projection.cut[1]
+
+
+def test_generated_programs_have_ops_of_vduse_where_there_is_one():
+    names = {op.name for op in VDUSE_OPS}
+    boot = TARGET.parse("boot()\n").boot
+    assert names <= set(real.left_out(boot))
+    assert not names & set(real.left_out({**boot, "parent": PARENTS.index("vduse")}))
 
 
 def test_messages_have_the_kernels_layout():

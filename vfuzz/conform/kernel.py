@@ -26,8 +26,8 @@ from vfuzz.errors import Error, UsageError, did_you_mean
 
 __all__ = [
     "DEBIAN", "OPTIONS", "BuildFailed", "Kernel", "Plan", "build", "cache_dir", "config_dir",
-    "debian_source", "era_of", "find", "installed", "linking", "missing_symbols", "need_tools",
-    "parse_fragment", "plan", "remove", "unfinished", "version_of",
+    "debian_source", "era_of", "find", "installed", "kconfig", "linking", "missing_symbols",
+    "need_tools", "parse_fragment", "plan", "remove", "unfinished", "version_of",
 ]  # fmt: skip
 
 #: Series whose source Debian packages, and that the models follow.
@@ -343,13 +343,14 @@ def _build(what: Plan, where: Path, progress: Progress, jobs: int, nice: int) ->
     out = where / "build"
     before = _read(where / "kernel.json")
     make = ["nice", "-n", str(nice), "make", "-C", str(what.source), "ARCH=um", f"O={out}",
-            *AS_ON_X86, *_kconfig(what.source, out)]  # fmt: skip
+            *AS_ON_X86]  # fmt: skip
     if "gcov" in what.options:
         make += [f"GCOV_PROFILE_{Path(name).name}.o=y" for name in COUNTED]
         make += [f"CFLAGS_gcc_base.o=-include {config_dir() / 'gcov_base.h'}"]
     started = time.monotonic()
     if (what.source / ".config").exists():
         raise BuildFailed(f"{what.source} was configured in place: `make mrproper` there first")
+    make += kconfig(what.source, out)
     if before is None or before.config_hash != what.config_hash or not (out / ".config").is_file():
         progress(f"configuring Linux {what.version}")
         _call([*make, "tinyconfig"], "make tinyconfig failed")
@@ -377,7 +378,7 @@ def _build(what: Plan, where: Path, progress: Progress, jobs: int, nice: int) ->
     return kernel
 
 
-def _kconfig(source: Path, out: Path) -> list[str]:
+def kconfig(source: Path, out: Path) -> list[str]:
     """What make takes so that VDUSE can be had, if this tree makes a condition of it that UML does
     not fulfil. The file is left as it is if it is right: make looks at its time."""
     if "config ARCH_HAS_DMA_OPS" not in (source / "arch/Kconfig").read_text():

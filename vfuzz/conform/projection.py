@@ -6,6 +6,7 @@ The module has
     read(projection, answer)        the observables of an answer, as the model names them:
                                     what boot left, each op, what was there at the end
     guest_of(kernel, key)           a guest with the agent that knows these projections
+    left_out(boot)                  ops that generated programs of that machine do not have
     calls_of, label, generated, BEGIN, MACHINE, SKIPPED, SPOILS, EXPLAINED
 """
 

@@ -143,10 +143,11 @@ def generated(target: Target, count: int, seed: int) -> Iterator[Program]:
         made = generate(schema, rng, n_ops=rng.randint(1, OPS_MAX))
         machine = rng.choice(machines)
         boot = {**boot_of(made), **{name: machine[name] for name in real.MACHINE}}
+        left_out = real.left_out(boot)
         ops = tuple(
             replace(op, fail=None)
             for op in made.ops
-            if schema.ops[op.kind].name not in real.SKIPPED
+            if schema.ops[op.kind].name not in left_out
         )
         if seeds and rng.random() < 0.5:
             ops = _grown(rng, rng.choice(seeds), ops)[: schema.max_ops]

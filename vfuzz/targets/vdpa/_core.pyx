@@ -410,8 +410,9 @@ cdef int op_vduse_file(VduseDev* dev, const vf_op* op) noexcept nogil:
     if what == VDUSE_FILE_WHAT_DESTROY:
         return vduse_destroy_dev(dev)
     if what == VDUSE_FILE_WHAT_ATTACH:
-        if dev.obj == 0:
-            return -ENODEV
+        # a daemon that did not say how large each ring can be has no device yet
+        if dev.obj == 0 or not vduse_dev_is_ready(dev):
+            return -EINVAL
         r = vdev_add(dev)
         if r == 0:
             # the driver begins with a reset, whatever comes of it

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BEGIN", "BOOT_FIXED", "EXPLAINED", "MACHINE", "SKIPPED", "SPOILS", "Explained",
-    "Impossible", "Projection", "Step", "calls_of", "generated", "guest_of", "label", "observe",
-    "project", "read",
+    "Impossible", "Projection", "Step", "calls_of", "generated", "guest_of", "label", "left_out",
+    "observe", "project", "read",
 ]  # fmt: skip
 
 #: Ops that the guest leaves out: no observable of another op depends on them.
@@ -488,7 +488,8 @@ def _of_vduse(
     if name == "vduse_request":
         if known.get("ret") == -errno.EAGAIN:
             raise Impossible("more requests than the model holds")
-        return ("vduse", "ask", device, args["type"], any(map(_times_out, later)))
+        soon = any(_times_out(one) for one in later if one.args.get("dev") == device)
+        return ("vduse", "ask", device, args["type"], soon)
     if name == "vduse_leave":
         return ("vduse", "leave", device, bool(args["killed"]))
     if name == "vduse_ioctl":
@@ -788,3 +789,8 @@ def generated(boot: Mapping[str, int]) -> dict[str, int]:
     if not fixed["features"] >> names.index("MAC") & 1:
         fixed["features"] = 0  # all: an address needs MAC
     return fixed
+
+
+def left_out(boot: Mapping[str, int]) -> Container[str]:
+    """Ops that a generated program for such a machine does not have: the guest would skip them."""
+    return SKIPPED.keys() if PARENTS[boot["parent"]] == "vduse" else SKIPPED.keys() | _VDUSE

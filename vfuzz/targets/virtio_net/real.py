@@ -12,7 +12,7 @@ What the kernel does by itself is put into the program, so that model and kernel
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AGENT", "BEGIN", "CANNOT", "EXPLAINED", "MACHINE", "SKIPPED", "SPOILS",
     "Explained", "Impossible", "Projection", "Shown", "Step", "calls_of", "effective",
-    "generated", "guest_of", "label", "observe", "project", "read",
+    "generated", "guest_of", "label", "left_out", "observe", "project", "read",
 ]  # fmt: skip
 
 AGENT = Path(__file__).resolve().with_name("agent.py")
@@ -169,6 +169,11 @@ def generated(boot: dict[str, int]) -> dict[str, int]:
     if key % 8:
         key %= _KEY_MAX + 1
     return {**_possible(boot), "rss_max_key_size": key}
+
+
+def left_out(boot: Mapping[str, int]) -> Container[str]:
+    """Ops that a generated program does not have, whatever the machine: they are skipped."""
+    return SKIPPED.keys()
 
 
 def _possible(boot: Mapping[str, int]) -> dict[str, int]:

@@ -27,7 +27,7 @@
 
 enum vd_command {
 	VD_ASK, VD_LEAVE, VD_WAITS, VD_RESET, VD_CONFIG, VD_MAP, VD_UNMAP, VD_ALLOC, VD_FREE,
-	VD_WRITE, VD_END,
+	VD_WRITE, VD_END, VD_MEET,
 };
 
 struct vd_request {
@@ -91,6 +91,9 @@ static DEFINE_MUTEX(vd_lock);
 static struct vd_bounced vd_bounced[VD_PAGES];
 static struct vd_coherent vd_coherent[VD_PAGES];
 static struct vdpa_driver vd_driver;
+/* a device that was removed is still there while its node is open: who loads the module says END
+ * before that */
+static struct vdpa_device *vd_met[VD_DEVICES];
 
 /* from 6.18 on a vdpa device says otherwise who maps for it */
 #define VD_KNOWN (LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0))
@@ -308,6 +311,8 @@ static void vd_end(struct vdpa_device *vdpa, u32 device)
 
 	while (vd_leave(&kill) == 0)
 		;
+	if (device < VD_DEVICES)
+		vd_met[device] = NULL;
 	for (i = 0; device && vdpa && i < VD_PAGES; i++) {
 		vd_unmap(vdpa, &vd_bounced[i]);
 		vd_free(vdpa, &vd_coherent[i]);
@@ -333,10 +338,17 @@ static long vd_do(struct vd_request *r)
 		goto out;
 	}
 	ret = -ENODEV;
+	if (!vdpa && r->device < VD_DEVICES && vd_met[r->device]) {
+		vdpa = vd_met[r->device];
+		get_device(&vdpa->dev);
+	}
 	if (!vdpa)
 		return ret;
 	ret = 0;
 	switch (r->command) {
+	case VD_MEET:
+		vd_met[r->device] = vdpa;
+		break;
 	case VD_ASK:
 		ret = vd_ask(vdpa, r);
 		break;

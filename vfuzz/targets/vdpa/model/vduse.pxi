@@ -854,6 +854,15 @@ cdef int vduse_destroy_dev(VduseDev* dev) noexcept nogil:
     return 0
 
 
+cdef bint vduse_dev_is_ready(const VduseDev* dev) noexcept nogil:
+    """Did the daemon say how large each ring can be?"""
+    cdef int i
+    for i in range(VDUSE_VQS):
+        if dev.vqs[i].num_max == 0:
+            return False
+    return True
+
+
 cdef int vdev_add(VduseDev* dev) noexcept nogil:
     """vdpa_dev_add() of it: 0, -EEXIST, -ENOMEM."""
     if dev.vdev:
@@ -1082,8 +1091,10 @@ cdef int vduse_create() noexcept nogil:
     vdpa.keeps_maps = True
     vdpa.device_id = VIRTIO_ID_BLOCK
     vdpa.config_size = VDUSE_CONFIG_SIZE
-    # a device without ACCESS_PLATFORM cannot be made
+    # none named: all; a device without ACCESS_PLATFORM cannot be made
     vdpa.device_features = features_of(P.boot[BOOT_FEATURES]) | bit(VIRTIO_F_ACCESS_PLATFORM)
+    if P.boot[BOOT_FEATURES] == 0:
+        vdpa.device_features = features_of(<uint32_t>-1)
     vdpa.nvqs = VDUSE_VQS
     vdpa.first = 0
     vdpa.last = U64_MAX

@@ -12,7 +12,7 @@ What the kernel does by itself is put into the program, so that model and kernel
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,17 +83,7 @@ _WAITS = ("close", "resize", "freeze", "channels", "xdp")
 _XDP = ("xdp", "xmit")
 
 
-EXPLAINED: tuple[Explained, ...] = (
-    Explained(
-        "log: WARNING: CPU: N PID: N at net/core/dev.c:N unregister_netdevice_many_notify+N/N", "",
-        "R12: of a program attached again after a resume the removal asks the device for a number "
-        "of queue pairs that there is not, and the core warns that nothing was detached",
-    ),
-    Explained(
-        "log: WARNING: net/core/dev.c:N at unregister_netdevice_many_notify+N/N, "
-        "CPU#N: kworker/N:N/N", "linux-7.2", "R12, as before; the kernel words its warnings anew",
-    ),
-)
+EXPLAINED: tuple[Explained, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -308,7 +298,6 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
         found.append(program.target.execute(real, era).violation)
     spoilt = min((v.op for v in found if v is not None and v.check in SPOILS), default=None)
     endless = min((v.op for v in found if v is not None and v.signature in ENDLESS), default=None)
-    divides = _divides(calls_of(real), machine)
     deadly = violation is not None and any(
         _deadly(call, machine) for call in calls_of(real)[: violation.op]
     )
@@ -324,8 +313,6 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
         if why is None and deadly and violation is not None and i >= violation.op:
             # the model ends with the first packet that is wrong, the kernel goes on
             why = "behind what the model found may be a packet that the kernel does not survive"
-        if why is None and divides is not None and i >= divides:
-            why = "R12: the kernel may divide by the zero queue pairs that it finds at the end"
         if why is not None:
             cut = (i, why)
             break
@@ -357,19 +344,6 @@ def _deadly(call: Step, machine: Machine) -> bool:
     sends = call.args["action"] == _ACTION_NAMES.index("TX")
     basic = not machine.features & {"VERSION_1", "HASH_REPORT"}
     return bool(call.args["grow"]) or (sends and basic and machine.era == "linux-7.2")
-
-
-def _divides(calls: Sequence[Step], machine: Machine) -> int | None:
-    """From which op on detaching may find no queue pair left, by whose number an RSS table of 6.12
-    and later is filled: of a resume with a program the queues of XDP are still counted, and
-    `channels` does not count them."""
-    if machine.era == "linux-6.1" or not {"RSS", "MQ"} <= machine.features:
-        return None
-    names = [call.name for call in calls]
-    if "xdp" not in names or "restore" not in names[names.index("xdp") :]:
-        return None
-    after = names.index("restore", names.index("xdp"))
-    return names.index("channels", after) if "channels" in names[after:] else None
 
 
 def _plain(args: Mapping[str, int]) -> dict[str, int]:

@@ -176,11 +176,8 @@ class Vduse:
         self.opened = [False, False]
         self.taken = [[], []]
         self.clean_slate()
-        ret = 0
         for device in range(2):
-            ret = ret or self.create(device)[0]
-        if ret:
-            raise OSError(-ret, "the VDUSE devices cannot be made")
+            self.create(device)  # before 6.5 it fails already where later the next does
         ret = self.machine.netlink.add((0, b""), b"vduse", NAMES[0])
         self.there = ret == 0
         self.command(MEET, 0)

@@ -133,4 +133,8 @@ CHECKS = (
           "Rings are used as specified: descriptors add up, lists are whole, nothing before "
           "DRIVER_OK, no notification lost.",
           _SPEC + "2.7 Split Virtqueues, 2.8 Packed Virtqueues"),
+    Check("S48", "wrong-filter",
+          "The device of an interface that is up filters by what the interface wants, as far as it "
+          "does not refuse that.",
+          _SPEC + "5.1.6.5.1, 5.1.6.5.2, virtnet_set_rx_mode()"),
 )

@@ -7,6 +7,7 @@ FEATURES = (
     "MRG_RXBUF", "VERSION_1", "GUEST_CSUM", "GUEST_TSO4", "GUEST_TSO6", "GUEST_ECN", "GUEST_UFO",
     "GUEST_USO", "HASH_REPORT", "RSS", "MTU", "MQ", "RING_PACKED", "INDIRECT_DESC", "EVENT_IDX",
     "ACCESS_PLATFORM", "RXHASH", "PREMAPPED", "CTRL_GUEST_OFFLOADS", "XDP_CSUM", "XSK_ZC",
+    "CTRL_RX",
 )
 GSO_TYPES = ("NONE", "TCPV4", "UDP", "TCPV6", "UDP_L4", "TCPV4_ECN", "TCPV6_ECN", "UDP_ECN",
              "INVALID")
@@ -22,8 +23,11 @@ INET_CHECKSUMS = ("WHOLE", "VALID", "PARTIAL", "WRONG")
 PROGRAMS = ("NONE", "LINEAR", "FRAGS")
 #: What a program returns; INVALID is a number that means nothing.
 ACTIONS = ("PASS", "DROP", "ABORTED", "INVALID", "TX", "REDIRECT")
-#: Commands of the control queue that reception depends on: number of queue pairs, guest offloads.
-COMMANDS = ("MQ", "GUEST_OFFLOADS")
+#: Commands of the control queue that reception depends on: number of queue pairs, guest offloads,
+#: and the three of the receive filter.
+COMMANDS = ("MQ", "GUEST_OFFLOADS", "PROMISC", "ALLMULTI", "MAC_TABLE")
+#: Addresses that the user may add to the interface's filter, as many of each kind.
+ADDRESSES = ("A", "B", "C", "D")
 #: Where REDIRECT goes: another device, a CPU that builds an skb, nowhere, a device that is full,
 #: the AF_XDP socket of the queue (where there is none the program aborts).
 TARGETS = ("DEVICE", "CPU", "GONE", "FULL", "SOCKET")
@@ -231,6 +235,14 @@ OPS = (
         Arg("count", "int", 1, 32, default=32, role="count"),
     ), "the user takes packets from the receive ring; he has their chunks then", weight=6),
     Op("xsk_wakeup", (_queue(),), "the user asks the driver to go on (sendto())", weight=2),
+    Op("rx_mode", (
+        Arg("promisc", "bool"),
+        Arg("allmulti", "bool"),
+        Arg("unicast", "flags", names=ADDRESSES),
+        Arg("multicast", "flags", names=ADDRESSES),
+        Arg("late", "bool", doc="where a work item tells the device, it waits for the op `work`, or "
+                                "for who flushes it"),
+    ), "the user says what the interface receives besides what is sent to it", weight=3),
 )
 
 FOCUSES = (
@@ -251,7 +263,7 @@ FOCUSES = (
           doc="AF_XDP sockets: their memory, who has which part of it, what programs do with it"),
     Focus("lifecycle",
           ops=("rx", "burst", "irq", "poll", "work", "open", "close", "channels", "resize",
-               "freeze", "restore", "consume", "stats", "break_device"),
+               "freeze", "restore", "consume", "stats", "break_device", "rx_mode", "nack"),
           doc="the interface comes, goes, changes its queues, and what races with that"),
 )
 

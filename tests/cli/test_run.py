@@ -38,6 +38,15 @@ def test_a_clean_run(vfuzz, write, tmp_path):
     assert (tmp_path / f"vfuzz-{LEDGER}" / "campaign.json").exists()
 
 
+def test_a_focus_follows_its_eras(vfuzz, write):
+    write("x", "")
+    options = ("-j1", "--runs", "200", "--no-seeds", "--focus", "pool", "--seed", 1)
+    done = vfuzz("run", "virtio-net-rx", "a", *options)
+    assert done.out.startswith("virtio-net-rx, linux-7.2, no quirks, seed 1: ")
+    done = vfuzz("run", "virtio-net-rx", "b", *options, "--era", "linux-6.1")
+    assert done.out.startswith("virtio-net-rx, linux-6.1, no quirks, seed 1: ")
+
+
 def test_a_run_with_a_finding(vfuzz, write):
     write("x", "")
     options = ("-j1", "--runs", "10k", "--quirk", "Q01", "--interval", "0.1")

@@ -233,6 +233,32 @@ def test_a_guest_whose_log_says_that_it_is_broken_is_followed_by_another(with_gu
     assert len(guests) == 5
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_guests_say_what_they_counted_when_they_end(with_guests, monkeypatch, jobs):
+    made = with_guests(fine)
+    made.jobs, made.count_lines = jobs, True
+
+    def play(program: dict[str, Any]) -> list[tuple[Any, ...]]:
+        if len(program["steps"]) == 3:
+            raise ZeroDivisionError
+        return fine(program)
+
+    class Counting(Played):
+        def counts(self) -> list[tuple[str, bytes]]:
+            return [("one", b"3")]
+
+    monkeypatch.setattr(made, "_boot", lambda key: Counting(play))
+    monkeypatch.setattr(
+        session.gcov, "counted",
+        lambda kernel, files: {(path, 1): int(data) for path, data in files},
+    )  # fmt: skip
+    dies = TARGET.parse("boot()\nopen()\nset_owner()\nclose()\n")
+    with made:
+        totals = made.run([TARGET.parse(TEXT), dies, TARGET.parse(TEXT)])
+    assert totals.deaths == 1
+    assert totals.lines == {("one", 1): 3}  # of the second guest: the first died
+
+
 def test_ctrl_c_ends_the_guests_and_keeps_the_counts(with_guests, monkeypatch):
     made = with_guests(fine)
     closed = []

@@ -62,6 +62,11 @@ def test_an_unknown_focus_names_the_near_ones():
 
 
 @every_focus
+def test_a_focus_is_on_eras_of_its_target(target, focus):
+    assert set(focus.eras) < set(target.eras)
+
+
+@every_focus
 def test_what_is_made_in_a_focus_is_a_program_of_the_target(target, focus):
     schema = target.schema.focused(focus.name)
     kinds = {target.schema.kinds[name] for name in focus.ops}

@@ -14,8 +14,8 @@ import click
 
 from vfuzz import api
 from vfuzz.cli.common import COUNT, DURATION, JSON, PATH, cores, print_json
+from vfuzz.conform import gcov, report
 from vfuzz.conform import kernel as kernels
-from vfuzz.conform import report
 from vfuzz.conform.session import Session, Totals, generated
 from vfuzz.engine import inputs
 from vfuzz.errors import EXIT_CLEAN, EXIT_FINDINGS, EXIT_INTERRUPTED, UsageError
@@ -49,6 +49,8 @@ INTERVAL_S = 5.0
 )  # fmt: skip
 @click.option("--no-minimise", is_flag=True, help="Show programs as they were.")
 @click.option("--out", type=PATH, metavar="DIR", help="Write each divergence there.")
+@click.option("--coverage", type=PATH, metavar="DIR",
+              help="Write there which lines of a kernel built with --gcov ran.")  # fmt: skip
 @JSON
 def command(
     name: str,
@@ -62,6 +64,7 @@ def command(
     minimise_s: float,
     no_minimise: bool,
     out: Path | None,
+    coverage: Path | None,
     as_json: bool,
 ) -> int:
     """Replay programs on a real kernel and compare every observable with the model.
@@ -73,6 +76,7 @@ def command(
     vfuzz conform vdpa corpus/vdpa --kernel 6.12
     vfuzz conform vdpa --kernel 6.1 --generate 20k --seed 7
     vfuzz conform vdpa corpus/vdpa --kernel my-patch --quirk A28
+    vfuzz conform virtio-net-rx corpus/virtio-net-rx --kernel 6.12-gcov --coverage lines
     """
     target = api.target(name)
     kernel = kernels.find(kernel_name)
@@ -81,12 +85,16 @@ def command(
     ids = target.quirk_ids(quirks, era)
     if not paths and not generate:
         raise UsageError("name programs, or --generate N")
-    if out is not None and out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out} is a file: name a directory")
+    for option, folder in (("--out", out), ("--coverage", coverage)):
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise UsageError(f"{option} {folder} is a file: name a directory")
+    if coverage is not None:
+        gcov.can_count(kernel)
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     programs = itertools.chain(_read(target, paths), generated(target, generate, seed))
     interrupted = False
-    with Session(target, kernel, era, ids, jobs=jobs, tick=_Tick()) as session:
+    with Session(target, kernel, era, ids, jobs=jobs, count_lines=coverage is not None,
+                 tick=_Tick()) as session:  # fmt: skip
         totals = session.totals
         try:
             session.run(programs)
@@ -99,10 +107,18 @@ def command(
             click.echo("vfuzz: interrupted: this is what was done so far", err=True)
     if out is not None:
         report.write(out, totals, kernel, era, ids)
+    sources = gcov.sources(kernel, totals.lines) if coverage is not None else []
+    if coverage is not None:
+        gcov.write(coverage, kernel, sources)
     if as_json:
-        print_json(report.as_json(totals, kernel, era, ids, seed if generate else None))
+        data = report.as_json(totals, kernel, era, ids, seed if generate else None)
+        if coverage is not None:
+            data["lines"] = {s.name: {"ran": s.reached, "of": len(s.counts)} for s in sources}
+        print_json(data)
     else:
         click.echo(report.text(totals, kernel, era, ids, seed if generate else None), nl=False)
+        if coverage is not None:
+            click.echo(gcov.text(sources), nl=False)
     if interrupted:
         return EXIT_INTERRUPTED
     return EXIT_FINDINGS if totals.unexplained else EXIT_CLEAN

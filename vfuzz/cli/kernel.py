@@ -56,6 +56,7 @@ def command() -> None:
 @click.option("--ubsan", is_flag=True, help="UBSAN: array indexes out of bounds do.")
 @click.option("--kmemleak", is_flag=True, help="kmemleak.")
 @click.option("--lockdep", is_flag=True, help="Lock dependency checks.")
+@click.option("--gcov", is_flag=True, help="Counts of the drivers' lines: conform --coverage.")
 @click.option("--set", "more", multiple=True, metavar="SYMBOL=VALUE", help="More configuration.")
 @click.option("--name", help="Its name. Default: version, options and a hash.")
 @click.option("-j", "--jobs", type=click.IntRange(1), default=cores, help="Compilers at a time.")
@@ -67,6 +68,7 @@ def build(
     ubsan: bool,
     kmemleak: bool,
     lockdep: bool,
+    gcov: bool,
     more: tuple[str, ...],
     name: str | None,
     jobs: int,
@@ -87,7 +89,8 @@ def build(
     kernels.need_tools()  # before half an hour of fetching and unpacking
     try:
         tree = source if source is not None else kernels.debian_source(str(series), progress)
-        asked = {"kasan": kasan, "ubsan": ubsan, "kmemleak": kmemleak, "lockdep": lockdep}
+        asked = {"kasan": kasan, "ubsan": ubsan, "kmemleak": kmemleak, "lockdep": lockdep,
+                 "gcov": gcov}  # fmt: skip
         options = tuple(option for option, on in asked.items() if on)
         what = kernels.plan(tree, options, more, name)
         kernel = kernels.build(what, progress, jobs=jobs, nice=nice)

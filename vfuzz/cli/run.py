@@ -67,7 +67,7 @@ def _seed(ctx: click.Context, param: click.Parameter, value: int | None) -> int 
     "eras",
     multiple=True,
     metavar="ERA",
-    help="Era to follow; can be repeated. Default: all.",
+    help="Era to follow; can be repeated. Default: all, or those of the focus.",
 )
 @click.option(
     "--quirk", "quirks", multiple=True, metavar="ID", help="Bug to switch on; can be repeated."
@@ -128,6 +128,8 @@ def command(
     vfuzz run virtio-net-rx --time 5m -- -use_value_profile=1
     """
     target = api.target(name)
+    if focus and not eras:
+        eras = target.schema.focus(focus).eras
     wanted, ids = eras_and_quirks(target, eras, quirks)
     if runs == 0:
         raise UsageError("--runs has to be at least 1")

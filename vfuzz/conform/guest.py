@@ -164,6 +164,14 @@ class Guest:
                 break
         batch.unlink()
 
+    def counts(self) -> list[tuple[str, bytes]]:
+        """What gcov counted since the boot: (path, bytes) of each file. A batch that is not at its
+        end goes on to it, and nobody hears of it. Raises GuestDied."""
+        self._send(("counts",))
+        while (frame := self._receive(self.program_max_s, -1))[0] != "counts":
+            pass
+        return frame[1]
+
     def log(self) -> str:
         """The end of the console."""
         with contextlib.suppress(OSError):

@@ -33,7 +33,7 @@ __all__ = [
 DEBIAN = ("6.1", "6.12")
 OLDEST = (6, 1)
 #: Fragments of config/ that can be asked for.
-OPTIONS = ("kasan", "ubsan", "kmemleak", "lockdep")
+OPTIONS = ("kasan", "ubsan", "kmemleak", "lockdep", "gcov")
 BASE = ("base", "vdpa", "virtio-net-rx")
 #: Tools by command, and the package of each.
 TOOLS = {"make": "make", "gcc": "gcc", "bc": "bc", "flex": "flex", "bison": "bison",
@@ -42,6 +42,12 @@ VERSION_MAX_S = 10.0
 #: User-Mode Linux takes the generic NET_IP_ALIGN of 2. On x86-64 it is 0, and virtio_net goes other
 #: ways by it: the guest's has to be the one that is in use.
 AS_ON_X86 = tuple(f"CFLAGS_{name}.o=-DNET_IP_ALIGN=0" for name in ("virtio_net", "skbuff"))
+#: What gcov counts: the files that the models follow.
+COUNTED = (
+    "drivers/net/virtio_net", "drivers/virtio/virtio_ring", "drivers/vhost/vdpa",
+    "drivers/vhost/vhost", "drivers/vhost/iotlb", "drivers/vhost/vringh",
+    "drivers/vdpa/vdpa_sim/vdpa_sim", "drivers/vdpa/vdpa_sim/vdpa_sim_net",
+)  # fmt: skip
 #: KASAN asks for the stack at each kmalloc() and kfree(). User-Mode Linux looks at every word of
 #: it, and keeps none of them unless there are frame pointers: half of a guest's time went there. So
 #: without frame pointers the asking is linked to a function of the same kernel that says "none" at
@@ -318,6 +324,8 @@ def _build(what: Plan, where: Path, progress: Progress, jobs: int, nice: int) ->
     before = _read(where / "kernel.json")
     make = ["nice", "-n", str(nice), "make", "-C", str(what.source), "ARCH=um", f"O={out}",
             *AS_ON_X86]  # fmt: skip
+    if "gcov" in what.options:
+        make += [f"GCOV_PROFILE_{Path(name).name}.o=y" for name in COUNTED]
     started = time.monotonic()
     if (what.source / ".config").exists():
         raise BuildFailed(f"{what.source} was configured in place: `make mrproper` there first")

@@ -21,6 +21,7 @@ from random import Random
 from typing import Any
 
 from vfuzz.api import Program, Target
+from vfuzz.conform import gcov
 from vfuzz.conform.compare import Divergence, Verdict, compare, died, splat_of
 from vfuzz.conform.guest import Guest, GuestDied, GuestFailed, GuestSpent
 from vfuzz.conform.kernel import Kernel
@@ -77,6 +78,7 @@ class Totals:
     violations  programs that end with one in the model, at an op that the kernel did, by signature
     same        those of them whose last op gave the same in the kernel
     left        those of them after which the kernel had charged pages or pins that nobody has
+    lines       of a kernel that counts: how often each line of its sources ran
     """
 
     prepared: int = 0
@@ -93,6 +95,7 @@ class Totals:
     violations: Counter[str] = field(default_factory=Counter)
     same: Counter[str] = field(default_factory=Counter)
     left: Counter[str] = field(default_factory=Counter)
+    lines: Counter[tuple[str, int]] = field(default_factory=Counter)
     found: dict[str, Found] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -183,13 +186,16 @@ class Session:
         quirks: tuple[str, ...] = (),
         *,
         jobs: int = 1,
+        count_lines: bool = False,
         tick: Callable[[Totals], None] = lambda totals: None,
     ) -> None:
+        """count_lines: of a kernel that gcov.can_count()."""
         self.target = target
         self.kernel = kernel
         self.era = era
         self.quirks = quirks
         self.jobs = jobs
+        self.count_lines = count_lines
         self.real = real_of(target)
         self.totals = Totals()
         self._tick = tick
@@ -218,12 +224,12 @@ class Session:
         try:
             guest.run([projection.payload], lambda _, answer: answers.append(answer))
         except GuestSpent:
-            self._spare.pop(projection.key).close()
+            self._end(projection.key)
         except GuestDied as dead:
             self._spare.pop(projection.key).close()
             return died(program, dead.why, dead.log, projection.result, self.real.SPOILS)
         if splat_of(answers[0][3]) is not None and projection.key in self._spare:
-            self._spare.pop(projection.key).close()
+            self._end(projection.key)
         return self._verdict(program, projection, answers[0])
 
     def _guest(self, key: tuple[str, ...]) -> Guest:
@@ -237,6 +243,16 @@ class Session:
     def _boot(self, key: tuple[str, ...]) -> Guest:
         self.totals.boots += 1
         return self.real.guest_of(self.kernel, key)
+
+    def _end(self, key: tuple[str, ...]) -> None:
+        """End a guest that is well: it says what it counted."""
+        guest = self._spare.pop(key)
+        try:
+            if self.count_lines and not self._ending:
+                with contextlib.suppress(GuestDied):
+                    self.totals.lines.update(gcov.counted(self.kernel, guest.counts()))
+        finally:
+            guest.close()
 
     # ---- many ----
 
@@ -324,8 +340,10 @@ class Session:
                 guest.run([projection.payload for _, projection in part], take)
                 return
             except GuestSpent as spent:
+                self._end(key)
                 part = part[spent.done :]
             except GuestDied as dead:
+                self._spare.pop(key).close()
                 at = max(dead.program, done)
                 if at < len(part):
                     self.totals.deaths += 1
@@ -344,7 +362,6 @@ class Session:
                     else:
                         barren = 0
                 part = part[at + 1 :]
-            self._spare.pop(key).close()
 
     # ---- processes: the model has one world, and Python works on one core ----
 
@@ -537,9 +554,8 @@ class Session:
 
     def close(self) -> None:
         """End all guests."""
-        for guest in self._spare.values():
-            guest.close()
-        self._spare.clear()
+        for key in list(self._spare):
+            self._end(key)
 
     def __enter__(self) -> Session:
         return self

@@ -318,6 +318,7 @@ class Focus:
     ops   the ops that are picked; the others have weight 0
     boot  boot argument -> the values that it takes: names of an "enum" or of "flags" (bits that can
           be set), or numbers; they have to follow each other, but for "flags"
+    eras  the eras that have it, which a campaign follows unless it is told which; (): all
     doc   one sentence, for help and docs
     """
 
@@ -325,6 +326,7 @@ class Focus:
     ops: tuple[str, ...]
     boot: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
     doc: str = ""
+    eras: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require_name("focus", self.name)
@@ -394,9 +396,13 @@ class Schema:
     def focused(self, name: str) -> Schema:
         """This schema for whoever makes programs in a focus: the same programs, but ops outside of
         it are never picked, and boot arguments keep to its values. Raises UnknownName."""
+        return self._focused(self.focus(name))
+
+    def focus(self, name: str) -> Focus:
+        """The focus of that name. Raises UnknownName."""
         for focus in self.focuses:
             if focus.name == name:
-                return self._focused(focus)
+                return focus
         names = [focus.name for focus in self.focuses]
         raise UnknownName(f"unknown focus {name!r} of {self.target}: {did_you_mean(name, names)}")
 

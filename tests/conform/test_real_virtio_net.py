@@ -74,6 +74,14 @@ def test_a_device_that_the_driver_refuses_has_no_queues():
     assert _names(_project("close()\nchannels()\n", boot)) == ["close", "channels"]
 
 
+def test_the_work_of_the_receive_mode_is_never_late():
+    projection = _project("rx_mode(promisc=1, unicast=A|C, late=1)\n", "boot(features=CTRL_RX)")
+    assert projection.payload["steps"] == [("rx_mode", 1, 0, 5, 0)]
+    assert projection.payload["plug"][0] >> 18 & 1
+    (call,) = real.calls_of(projection.program)
+    assert call.args["late"] == 0
+
+
 def test_races_are_left_out():
     (call,) = real.calls_of(_project("open(race=POLL, at=3)\n").program)
     assert call.args == {"race": 0, "at": 0}

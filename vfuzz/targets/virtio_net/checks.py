@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What virtio-net-rx promises: one entry a check, numbered S1.. as in the catalogue.
 
-Numbers that are missing guard paths that the model does not have yet (the control
-queue): docs/virtio-net-rx.md lists them.
+The number that is missing is for what no program can say: docs/virtio-net-rx.md has it.
 """
 
 from vfuzz.sanitizer.registry import Check

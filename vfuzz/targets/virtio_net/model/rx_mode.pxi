@@ -80,6 +80,7 @@ cdef void disable_rx_mode_work() noexcept nogil:
     elif era_6_12():
         U.disabled += 1
         U.pending = False
+        U.late = False
 
 
 cdef void enable_rx_mode_work() noexcept nogil:
@@ -146,4 +147,6 @@ cdef int op_rx_mode(const vf_op* op) noexcept nogil:
     n += addresses_change(&U.unicast, op.arg[RX_MODE_UNICAST])
     n += addresses_change(&U.multicast,
                           op.arg[RX_MODE_MULTICAST] | (U.multicast & STACK_GROUP))
+    # what is not scheduled is not late either
+    U.late = U.late and U.pending
     return <int>n

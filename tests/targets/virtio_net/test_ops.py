@@ -58,7 +58,7 @@ STACK = 1 << 12
 def filters(target, text, era):
     """The device's filter after each op."""
     result = run(target, FILTERED + text, era)
-    return [seen(result, i, "filter") for i in range(-1, len(result.steps) - 1)]
+    return [seen(result, i, "filter") for i in range(-1, len(result.steps) - 2)]
 
 
 @every_era

@@ -109,7 +109,8 @@ CLAUSES = (
            "What a device passes although the driver did not ask for it does no harm.", ("S36",),
            "the rig's device does not filter packets: all that arrive are delivered"),
     Clause(_V + "5.1.6.5.1", "driver",
-           "The commands of promiscuous and of all-multicast mode have one byte, 0 or 1.", ("S48",)),
+           "The commands of promiscuous and of all-multicast mode have one byte, 0 or 1.",
+           ("S48",)),
     Clause(_V + "5.1.6.5.2", "driver",
            "The command of the table has the unicast addresses and then the others, each behind "
            "their number.", ("S48",), "that it is well formed is compared on real kernels"),

@@ -240,8 +240,8 @@ OPS = (
         Arg("allmulti", "bool"),
         Arg("unicast", "flags", names=ADDRESSES),
         Arg("multicast", "flags", names=ADDRESSES),
-        Arg("late", "bool", doc="where a work item tells the device, it waits for the op `work`, or "
-                                "for who flushes it"),
+        Arg("late", "bool", doc="where a work item tells the device: it waits for op `work` or for "
+            "who flushes it"),
     ), "the user says what the interface receives besides what is sent to it", weight=3),
 )
 

@@ -43,5 +43,5 @@ cdef apart_void judge_filter() noexcept nogil:
                   b"the device was reset, and nobody told it the receive mode: %lld is wrong",
                   wrong, 0, 0)
     violation(CHECK_S48, b"judge_filter:stale", b"filter", 0,
-              b"the receive mode is not what the interface wants: %lld is wrong, told %lld, refused "
-              b"%lld", wrong, dev_filter.told, dev_filter.refused)
+              b"the receive mode is not what the interface wants: %lld is wrong, told %lld, "
+              b"refused %lld", wrong, dev_filter.told, dev_filter.refused)

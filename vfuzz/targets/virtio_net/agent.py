@@ -41,6 +41,7 @@ STATS_MAX = 128
 PACKET_MAX = 1 << 17
 ETH_P_ALL, SOL_PACKET, PACKET_AUXDATA, PACKET_VNET_HDR = 3, 263, 8, 15
 SO_RCVBUFFORCE = 33
+CTRL_RX = 18  # feature bit
 MEMBERSHIP = struct.Struct("<iHH8s")
 MR_MULTICAST, MR_PROMISC, MR_ALLMULTI, MR_UNICAST = range(4)
 AUXDATA_SPACE = 64
@@ -465,6 +466,7 @@ class Machine(agent.Machine):
             self.sysctl("net/core/high_order_alloc_disable", order)
             self.order = order
         self.programs.forget()
+        self.filters = program["plug"][0] >> CTRL_RX & 1
         self.mode = [0] * 4  # the memberships of a device that is gone are gone too
         answer = self.do(PLUG, *program["plug"])
         made = answer[0]
@@ -478,7 +480,7 @@ class Machine(agent.Machine):
         if made == 0 and program["channels"] > 1:
             self.interface.channels(program["channels"])
         if made == 0 and program["open"]:
-            self.interface.flags(True)
+            self.told(self.interface.flags(True))
         self.frozen = False
         fresh = program["open"] or program["rxhash"] or program["channels"] > 1
         before = self.look(None, None if fresh else answer)
@@ -521,12 +523,18 @@ class Machine(agent.Machine):
         self.do(LET)
         return
 
+    def told(self, ret):
+        """What `ret` came from may have left work that tells the device what to receive: it ran."""
+        if self.filters:
+            self.do(LET)  # by a worker, behind that
+        return ret
+
     def open(self):
-        return self.interface.flags(True)
+        return self.told(self.interface.flags(True))
 
     def close(self):
         self.do(DRAIN)
-        return self.interface.flags(False)
+        return self.told(self.interface.flags(False))
 
     def channels(self, n):
         self.do(DRAIN)
@@ -584,7 +592,7 @@ class Machine(agent.Machine):
                 self.packets.setsockopt(SOL_PACKET, 1 if want >> bit & 1 else 2, member)
                 changes += 1
             self.mode[i] = want
-        return changes
+        return self.told(changes)
 
 
 if __name__ == "__main__":

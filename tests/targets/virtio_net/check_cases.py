@@ -525,6 +525,11 @@ MANY_QUEUES = "boot(features=VERSION_1|MQ, pairs=3, cpus=1)\n"
 
 PROGRAMS_XDP = [
     program(
+        "S23", "token without room for what was sent",
+        "boot()\nxdp()\nopen()\nverdict(action=TX)\nrx()\npoll()\n", "boot()",
+        "boot(features=VERSION_1)", era="linux-7.2",
+    ),
+    program(
         "S14", "more queues than CPUs, none for XDP",
         MANY_QUEUES + "open()\nchannels(pairs=3)\nxdp()\nxmit()\n",
         "channels(pairs=3)", "channels(pairs=2)",

@@ -228,3 +228,27 @@ def test_a_quirk_does_not_hide_what_would_spoil_the_guest():
         found = real.project(TARGET.parse(text), "linux-6.1", quirks)
         assert found.cut == (2, "the model found that it spoils memory")
     assert found.result.violation.check not in real.SPOILS
+
+
+def test_a_key_that_a_kernel_refuses_leaves_no_device():
+    text = "boot(features=RSS, rss_max_key_size=41)\nopen()\nclose()\n"
+    polls = {
+        era: sum(call.name == "poll" for call in
+                 real.calls_of(real.effective(TARGET.parse(text), era)[0]))
+        for era in TARGET.eras
+    }  # fmt: skip
+    assert polls == {"linux-6.1": 0, "linux-6.12": 0, "linux-7.2": 2}
+
+
+def test_nothing_is_done_behind_what_the_model_found_if_a_sent_frame_may_be_lost():
+    # the first packet counts a buffer for its page, the next ones are sent from it
+    text = "boot(features={})\nopen()\nxdp()\nverdict()\nverdict(action=TX)\nburst()\npoll()\n"
+
+    def cut(features, era="linux-7.2"):
+        found = real.project(TARGET.parse(text.format(features)), era)
+        assert found.result.violation.signature == "S17@judge_delivered:small_copy"
+        return found.cut
+
+    assert "does not survive" in cut("0")[1]
+    assert cut("VERSION_1") is None
+    assert cut("0", "linux-6.12") is None

@@ -326,6 +326,7 @@ def _build(what: Plan, where: Path, progress: Progress, jobs: int, nice: int) ->
             *AS_ON_X86]  # fmt: skip
     if "gcov" in what.options:
         make += [f"GCOV_PROFILE_{Path(name).name}.o=y" for name in COUNTED]
+        make += [f"CFLAGS_gcc_base.o=-include {config_dir() / 'gcov_base.h'}"]
     started = time.monotonic()
     if (what.source / ".config").exists():
         raise BuildFailed(f"{what.source} was configured in place: `make mrproper` there first")

@@ -497,7 +497,8 @@ class Session:
             totals.skipped[f"{calls[at].name}: {why}"] += 1
             totals.skipped["ops behind one that cannot be done"] += len(calls) - at - 1
         if verdict.cut is not None:
-            totals.skipped["ops behind a violation of the model"] += len(calls) - verdict.cut - 1
+            behind = len(calls) - verdict.cut - 1  # -1: it was found when the world ended
+            totals.skipped["ops behind a violation of the model"] += max(0, behind)
         totals.kinds.update(call.name for call in calls[: verdict.compared])
         if verdict.divergence is None:
             totals.agreed += 1

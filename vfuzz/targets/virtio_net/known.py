@@ -65,6 +65,8 @@ KNOWN: tuple[Known, ...] = (
            "small mode tells XDP of a frame that ends behind its buffer: a grown packet panics"),
     *_all("S15@judge_frame_shared:small", "virtio-net-xdp-small-frame",
            "small mode tells XDP of a frame that ends behind its buffer: an skb writes there"),
+    Known(_POOL, "S23@xdp_xmit_one:type_bits", "docs/findings/virtio-net-xdp-type-bits.md",
+          "a frame of a small buffer with the basic header has an address that its type takes"),
     *_all("S17@judge_delivered:small_copy", "virtio-net-R06",
            "R06: a small packet that was copied for its headroom keeps a page and counts a buffer"),
     *_all("S37@judge_unseen:big", "virtio-net-xdp-big",

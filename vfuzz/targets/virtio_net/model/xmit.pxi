@@ -105,7 +105,19 @@ cdef int xdp_xmit_one(SendQueue* sq, int fr) noexcept nogil:
     if txring_add(&sq.vq, parts, p.nr_frags + 1, VIRTIO_XDP_FLAG | <uint64_t>fr,
                   b"xdp_xmit_one:add"):
         return -ENOSPC
+    if era_7_2() and not p.foreign:
+        token_bits(fr)
     return 0
+
+
+cdef inline void token_bits(int fr) noexcept nogil:
+    """virtnet_xmit_ptr_pack(): what was sent is told by the two lowest bits of its token, so that
+    they have to be free in a frame's address (S23: as it was stored, it is not found again)."""
+    cdef uint64_t at = X_frame[fr].data - X_frame[fr].headroom - XDP_FRAME_SIZE
+    if unlikely(at & 3):
+        violation(CHECK_S23, b"xdp_xmit_one:type_bits", b"frame", fr,
+                  b"address of frame %lld loses %lld: its lowest bits say what was sent",
+                  fr, <int64_t>(at & 3), 0)
 
 
 cdef int xdp_xmit(const int32_t* frames, int n, bint flush) noexcept nogil:

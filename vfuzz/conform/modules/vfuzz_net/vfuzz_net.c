@@ -104,6 +104,7 @@ struct vf_net {
 	bool let;			/* all polls go through */
 	bool frozen;			/* the driver has freed its queues */
 	bool ended;			/* nothing is received any more */
+	bool refilled;			/* since they do, refill work ran */
 	struct delayed_work *refill;	/* the driver's */
 	bool premap[VF_QUEUES_MAX];	/* receive rings that are not to map buffers */
 	bool premapped[VF_QUEUES_MAX];	/* and that do not */
@@ -376,10 +377,12 @@ static void vf_take_napi(void)
  */
 static void vf_refill(struct work_struct *work)
 {
-	if (vf->let)
-		vf_driver_refill(work);
-	else
+	if (!vf->let) {
 		queue_delayed_work(system_wq, to_delayed_work(work), VF_NEVER);
+		return;
+	}
+	vf->refilled = true;
+	vf_driver_refill(work);
 }
 
 /* The one delayed work that the driver's private data has. */
@@ -1005,9 +1008,10 @@ static int vf_do(const struct vf_request *r)
 	case VF_DRAIN:
 		return vf_drain();
 	case VF_LET:
-		if (vf->let && !a[0])
-			vf_run_refill(); /* what was pending before it was let */
+		if (vf->let && !a[0] && !vf->refilled)
+			vf_run_refill(); /* it was pending before it was let */
 		vf->let = a[0];
+		vf->refilled = false;
 		return 0;
 	case VF_END:
 		vf_end();

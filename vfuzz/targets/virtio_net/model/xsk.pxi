@@ -427,6 +427,8 @@ cdef int op_xsk_take(int q, uint32_t count) noexcept nogil:
         k = xsk_user_take(&Z_pools[q])
         if k < 0:
             break
+        if unlikely(W_trace):
+            observe_chunk(xsk_id(q, k))
         judge_xsk_taken(xsk_id(q, k))
         n += 1
     return <int>n
@@ -440,8 +442,7 @@ cdef apart_void op_xsk(const vf_op* op) noexcept nogil:
     if kind == OP_XSK_BIND:
         race_begin(<int>op.arg[XSK_BIND_RACE], <int>op.arg[XSK_BIND_AT])
         obs(b"ret", dev_xsk_bind(op, q))
-        return
-    if not xsk_bound(q):
+    elif not xsk_bound(q):
         obs(b"ret", -1)
     elif kind == OP_XSK_UNBIND:
         race_begin(<int>op.arg[XSK_UNBIND_RACE], <int>op.arg[XSK_UNBIND_AT])
@@ -454,3 +455,5 @@ cdef apart_void op_xsk(const vf_op* op) noexcept nogil:
     else:
         # xsk_check_common() has a word before the driver
         obs(b"ret", virtnet_xsk_wakeup(q) if vi.up else -ENETDOWN)
+    if unlikely(W_trace):
+        observe_socket(q)

@@ -140,7 +140,7 @@ cdef cold_void observe_chunk(int id) noexcept nogil:
 cdef cold_void observe_socket(int q) noexcept nogil:
     """What the user of an AF_XDP socket sees of its rings, behind an op of AF_XDP."""
     if xsk_bound(q):
-        obs(b"fill", Z_pools[q].n_fill)
+        obs(b"fill", Z_pools[q].n_fill + Z_pools[q].n_hidden)
         obs(b"ready", Z_pools[q].n_rx)
     if O.taken:
         obs(b"taken_bytes", O.taken_bytes)

@@ -76,7 +76,7 @@ HELD, SETTLE = "held", "settle"
 SPOILS = ("S1", "S3", "S5", "S6", "S8", "S9", "S10", "S11", "S12", "S13", "S14", "S16", "S23",
           "S24", "S40")  # fmt: skip
 #: Violations of the model in whose op the kernel stays for ever: all that is left is a dead guest.
-ENDLESS = ("S45@poll_cleantx:loop",)
+ENDLESS = ("S45@poll_cleantx:loop", "S46@refill_work:after_resize")
 #: Ops that wait for a scheduled context, so that the kernel polls it first.
 _WAITS = ("close", "resize", "freeze", "channels", "xdp", "xsk_bind", "xsk_unbind")
 #: Ops of programs that need one attached.

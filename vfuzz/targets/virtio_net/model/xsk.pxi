@@ -383,7 +383,7 @@ cdef int virtnet_xsk_wakeup(int q) noexcept nogil:
 cdef int dev_xsk_bind(const vf_op* op, int q) noexcept nogil:
     """A umem is registered, then bind(): what xdp_umem_reg(), xsk_bind() and xp_assign_dev() ask
     first, in that order; 6.1's virtio_net has no ndo_xsk_wakeup and is refused as one that cannot.
-    """
+    An interface that is down is as good as any."""
     cdef uint32_t chunk_size = <uint32_t>2048 << op.arg[XSK_BIND_CHUNK]
     cdef uint32_t headroom = op.arg[XSK_BIND_HEADROOM]
     cdef uint32_t room
@@ -392,8 +392,6 @@ cdef int dev_xsk_bind(const vf_op* op, int q) noexcept nogil:
         return -EINVAL
     if not vi.registered or not vi.present:
         return -ENODEV
-    if not vi.up:
-        return -ENETDOWN
     if xsk_bound(q):
         return -EBUSY
     if q >= vi.real_num_rx_queues:

@@ -582,6 +582,10 @@ PROGRAMS_XDP = [
         "FRAGS", quirk="E22",
     ),
     program(
+        "S43", "XDP has all queues",
+        MANY_QUEUES + "xdp()\nfreeze()\nrestore()\nchannels(pairs=1)\n", "(pairs=1", "(pairs=2",
+    ),
+    program(
         "S43", "packet lost for a flag", OFFLOADS + "rx(flags=DATA_VALID)\npoll()\n", "DATA_VALID",
         "RSC_INFO", quirk="D07",
     ),

@@ -119,6 +119,7 @@ cdef void op_xdp(int prog) noexcept nogil:
     if err == 0:
         judge_attached(prog)
     judge_queues()
+    judge_shares()
 
 
 cdef void op_release(const vf_op* op) noexcept nogil:
@@ -216,6 +217,7 @@ cdef always_void target_op(const vf_op* op) noexcept nogil:
     elif kind == OP_CHANNELS:
         race_begin(<int>op.arg[CHANNELS_RACE], <int>op.arg[CHANNELS_AT])
         obs(b"ret", virtnet_set_channels(<int>op.arg[CHANNELS_PAIRS]))
+        judge_shares()
     elif kind == OP_RESIZE:
         race_begin(<int>op.arg[RESIZE_RACE], <int>op.arg[RESIZE_AT])
         obs(b"ret", virtnet_set_ringparam(<uint32_t>1 << op.arg[RESIZE_RING_ORDER]))

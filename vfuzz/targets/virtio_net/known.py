@@ -77,6 +77,8 @@ KNOWN: tuple[Known, ...] = (
            "the MTU limit of XDP forgets headers: full-sized packets are dropped"),
     *_all("S43@judge_queues:no_mq", "virtio-net-xdp-rss-queues",
            "with RSS but not MQ, attaching changes the number of queues that the stack knows only"),
+    *_all("S43@judge_shares:none_left", "virtio-net-xdp-no-queue-left",
+           "after a resume ethtool may take the stack's queues away, and leave XDP's only"),
     *_in((_OLD, _POOL), "S45@poll_cleantx:loop", "virtio-net-broken-cleantx",
          "a poll looks for ever for what was sent in a ring that is broken"),
     Known(_OLD, "S43@packet_end_xdp:copy_lost", "docs/findings/virtio-net-R02.md",

@@ -523,6 +523,14 @@ cdef void judge_queues() noexcept nogil:
                   vi.curr_queue_pairs, 0)
 
 
+cdef void judge_shares() noexcept nogil:
+    """After the number of queues could change. S43: XDP has some of the pairs in use, never all."""
+    if vi.registered and unlikely(vi.xdp_queue_pairs >= vi.curr_queue_pairs):
+        violation(CHECK_S43, b"judge_shares:none_left", b"vi", 0,
+                  b"%lld pairs are XDP's own of %lld in use: the stack has none to send on",
+                  vi.xdp_queue_pairs, vi.curr_queue_pairs, 0)
+
+
 cdef void judge_kicked(int q) noexcept nogil:
     """After an op. S47: no frame waits in a transmit ring that the device was not told of."""
     if unlikely(vi_sq[q].vq.kicked != vi_sq[q].vq.tail):

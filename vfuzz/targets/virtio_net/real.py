@@ -83,17 +83,7 @@ _WAITS = ("close", "resize", "freeze", "channels", "xdp", "xsk_bind", "xsk_unbin
 _XDP = ("xdp", "xmit")
 
 
-EXPLAINED: tuple[Explained, ...] = (
-    Explained(
-        "log: WARNING: CPU: N PID: N at net/core/dev.c:N unregister_netdevice_many_notify+N/N", "",
-        "R12: of a program attached again after a resume the removal asks the device for a number "
-        "of queue pairs that there is not, and the core warns that nothing was detached",
-    ),
-    Explained(
-        "log: WARNING: net/core/dev.c:N at unregister_netdevice_many_notify+N/N, "
-        "CPU#N: kworker/N:N/N", "linux-7.2", "R12, as before; the kernel words its warnings anew",
-    ),
-)
+EXPLAINED: tuple[Explained, ...] = ()
 
 
 @dataclass(kw_only=True)

@@ -284,7 +284,7 @@ cdef int rq_bind_xsk_pool(ReceiveQueue* rq, int pool) noexcept nogil:
     virtnet_rx_pause(rq)
     preempt()
     virtqueue_recycle(rq.index)
-    virtqueue_empty(vq, vq.num)
+    virtqueue_empty(vq, vq.num, False)
     # the driver maps chunks, and maps or not what it has else
     vq.premapped = pool >= 0 or rq.do_dma
     rq.xsk_pool = pool + 1

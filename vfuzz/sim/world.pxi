@@ -62,7 +62,7 @@ cdef enum:
     STEPS_TOTAL_MAX = 200_000   # and in one program
     EVENTS_MAX = 65_536         # trace entries kept; later ones are counted only
     OBS_MAX = 4_096             # observables kept in one traced run
-    FEEDBACK_SIZE = 4_096       # state counters that libFuzzer sees as features
+    FEEDBACK_SIZE = 16_384      # state counters that libFuzzer sees; few are two states' at once
 
 cdef struct Event:
     int16_t op
@@ -158,7 +158,7 @@ cdef inline void obs(const char* name, int64_t value) noexcept nogil:
 cdef inline void event(uint32_t state) noexcept nogil:
     """State feedback: a reached state becomes a libFuzzer feature (mixed into FEEDBACK_SIZE)."""
     cdef uint32_t h = state * <uint32_t>0x9E3779B1
-    W_feedback[(h >> 20) & (FEEDBACK_SIZE - 1)] += 1
+    W_feedback[(h >> 18) & (FEEDBACK_SIZE - 1)] += 1
 
 
 cdef cold_void violation(int check, site_t site, const char* obj, int64_t obj_id, const char* fmt,

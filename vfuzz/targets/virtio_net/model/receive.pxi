@@ -424,6 +424,9 @@ cdef int virtio_net_hdr_to_skb(int s, const uint8_t* hdr) noexcept nogil:
         p.gso_type = gso_type | SKB_GSO_DODGY
         # a slope towards many segments
         event(0x2600 + raw * 32 + log2_u32((p.len - nh_off) / max(gso_size, 1)))
+        # and the ways there: short segments, long packets, each with what the other is by now
+        event(0x2800 + (raw & ~HDR_GSO_ECN == HDR_GSO_UDP) * 512 + log2_u32(gso_size) * 16
+              + (p.len >> 13))
     return 0
 
 

@@ -141,6 +141,10 @@ cdef int xdp_linearize_page(ReceiveQueue* rq, int* num_buf, uint64_t source, uin
         too_long = check_mergeable_len(ctx, buflen) != 0
         event(0x6208 + too_long * 4 + (page_off + buflen + SHINFO_SIZE > PAGE_SIZE) * 2
               + (num_buf[0] > 1))
+        if mergeable_ctx_to_headroom(ctx) == 0:
+            # a slope towards the page's end: such a buffer, of before the program, is shorter
+            event(0x6800 + too_long * 256 + <uint32_t>(num_buf[0] & 7) * 32
+                  + log2_u32(page_off + buflen))
         if too_long and not quirk(QUIRK_A02):
             # 315dbdd7cdf6
             rq_put_buf(rq, buf, True, b"xdp_linearize_page:bad_len")

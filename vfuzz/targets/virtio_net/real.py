@@ -132,12 +132,8 @@ class Machine:
         return self.mtu + _ETH + _VLAN if self.mtu else _GOOD_PACKET
 
 
-def _said(boot: Mapping[str, int]) -> set[str]:
-    return {name for name, bit in _FEATURE_AT.items() if boot["features"] & bit}
-
-
 def _machine(boot: Mapping[str, int], era: str) -> Machine:
-    said = _said(boot)
+    said = {name for name, bit in _FEATURE_AT.items() if boot["features"] & bit}
     sockets = era == "linux-6.12" and "XSK_ZC" in said
     if "RING_PACKED" in said:
         said.add("VERSION_1")
@@ -211,7 +207,7 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
         shown.append(show)
 
     frozen = False
-    sockets = "xsk_bind" in called and "XSK_ZC" in _said(boot)
+    sockets = machine.sockets and "xsk_bind" in called
     # 7.2 takes the first bytes of a key that is too long
     there = era == "linux-7.2" or not (
         machine.features & {"RSS", "HASH_REPORT"} and boot["rss_max_key_size"] > _KEY_MAX

@@ -295,10 +295,10 @@ cdef void xdp_return_frame(int fr, site_t site) noexcept nogil:
 
 
 cdef void xdp_frame_put_page(int fr, site_t site) noexcept nogil:
-    """put_page() of a frame's head, as if it were a page like any other. S23: another device's
-    memory goes back to where it came from."""
+    """put_page() of a frame's head, as if it were a page like any other. S23: memory of a pool, or
+    of another device, goes back to where it came from."""
     cdef XdpFrame* p = xdp_frame_get(fr, site)
-    if unlikely(p.foreign):
+    if unlikely(p.foreign or p.pool != 0):
         violation(CHECK_S23, site, b"frame", fr,
                   b"frame %lld has a memory model of its own, and its page is put", fr, 0, 0)
     xdp_part_put(p, p.data, site)

@@ -59,21 +59,25 @@ cdef apart_void rq_sync_dma(uint64_t buf, uint32_t len) noexcept nogil:
 # ---- buffers are posted ------------------------------------------------------------------------
 
 cdef int rq_submit(ReceiveQueue* rq, Vq* vq, uint64_t buf, uint32_t len, uint64_t ctx,
-                   site_t site) noexcept nogil:
-    """virtnet_rq_submit()."""
+                   uint64_t token, site_t site) noexcept nogil:
+    """virtnet_rq_submit(). token: what comes back with the buffer."""
     cdef Sg sg
     rq_init_one_sg(rq, buf, len, &sg)
-    return add_inbuf_or_put(rq, vq, &sg, buf, ctx, buf, site)
+    return add_inbuf_or_put(rq, vq, &sg, token, ctx, buf, site)
 
 
 cdef int add_recvbuf_small_pool(ReceiveQueue* rq, Vq* vq, uint32_t len,
                                 uint32_t xdp_headroom) noexcept nogil:
     """add_recvbuf_small(): what the buffer really has goes into its context word."""
     cdef uint64_t buf = page_pool_alloc_va(rq.page_pool, &len, b"add_recvbuf_small:pool")
+    cdef uint64_t token = buf
     if buf == 0:
         return -ENOMEM
-    return rq_submit(rq, vq, buf + VIRTNET_RX_PAD + xdp_headroom, vi.hdr_len + GOOD_PACKET_LEN,
-                     mergeable_len_to_ctx(len, xdp_headroom), b"add_recvbuf_small:add")
+    buf += VIRTNET_RX_PAD + xdp_headroom
+    if not quirk(QUIRK_D05):
+        token = buf
+    return rq_submit(rq, vq, buf, vi.hdr_len + GOOD_PACKET_LEN,
+                     mergeable_len_to_ctx(len, xdp_headroom), token, b"add_recvbuf_small:add")
 
 
 cdef int add_recvbuf_mergeable_pool(ReceiveQueue* rq, Vq* vq, uint32_t len,
@@ -92,7 +96,8 @@ cdef int add_recvbuf_mergeable_pool(ReceiveQueue* rq, Vq* vq, uint32_t len,
     if headroom == 0:
         len = alloc_len
     ctx = mergeable_len_to_ctx(len + room, headroom)
-    return rq_submit(rq, vq, buf + headroom, len, ctx, b"add_recvbuf_mergeable:add")
+    buf += headroom
+    return rq_submit(rq, vq, buf, len, ctx, buf, b"add_recvbuf_mergeable:add")
 
 
 cdef void pool_keep_rest(int pool, uint64_t buf, uint32_t len) noexcept nogil:

@@ -371,6 +371,7 @@ static void vf_take_napi(void)
 	}
 }
 
+#if VF_ZERO_COPY
 /*
  * Work that is due stays pending, for the driver to see and to cancel, until a command or what the
  * user does runs it.
@@ -384,6 +385,7 @@ static void vf_refill(struct work_struct *work)
 	vf->refilled = true;
 	vf_driver_refill(work);
 }
+#endif
 
 /* The one delayed work that the driver's private data has. */
 static void vf_take_refill(void)

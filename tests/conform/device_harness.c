@@ -137,6 +137,11 @@ int pairs_used(void)
 	return device.pairs_used;
 }
 
+uint32_t filter(void)
+{
+	return device.filter;
+}
+
 uint64_t offloads(void)
 {
 	return device.offloads;

@@ -369,6 +369,31 @@ def test_commands_of_offloads(library):
     assert library.offloads() == 0
 
 
+def test_commands_of_the_filter(library):
+    library.filter.restype = ctypes.c_uint32
+    Driver(library)
+    one, two = bytes((2, 0, 0, 0, 1, 0)), bytes((2, 0, 0, 0, 1, 3))
+    group, joined = bytes((3, 0, 0, 0, 1, 1)), bytes((1, 0, 0x5E, 0, 0, 1))
+
+    def lists(*addresses):
+        return b"".join(struct.pack("<I", len(some)) + b"".join(some) for some in addresses)
+
+    table = [1, 0, *lists([one, two], [group, joined])]
+    assert [_command(library, [0, n, 1]) for n in range(3)] == [1, 1, 0]
+    assert library.filter() == 3
+    assert _command(library, [0, 0, 0], nack=4) == _command(library, [0, 1, 0], nack=8) == 0
+    assert _command(library, table, nack=16) == 0
+    assert library.filter() == 3
+    assert _command(library, table, nack=3) == 1
+    assert library.filter() == 3 | 0x90 | 0x200 | 0x1000
+    assert _command(library, [0, 0, 0]) == _command(library, [1, 0, *lists([], [])]) == 1
+    assert library.filter() == 2
+    for wrong in (lists([group], []), lists([one, one], []), lists([], [one]), lists([one]),
+                  struct.pack("<I", 2) + one, lists([], []) + one):  # fmt: skip
+        assert _command(library, [1, 0, *wrong]) == 1
+        assert library.filter() >> 31 == 1, wrong
+
+
 @pytest.mark.parametrize("era", ["linux-6.1", "linux-6.12"])
 def test_packets_are_corrected_as_the_model_corrects_them(library, era):
     """What the model's device writes is what the module's writes."""

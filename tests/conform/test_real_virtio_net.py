@@ -76,6 +76,14 @@ def test_a_device_that_the_driver_refuses_has_no_queues():
     assert _names(_project("close()\nchannels()\n", boot)) == ["close", "channels"]
 
 
+def test_the_work_of_the_receive_mode_is_never_late():
+    projection = _project("rx_mode(promisc=1, unicast=A|C, late=1)\n", "boot(features=CTRL_RX)")
+    assert projection.payload["steps"] == [("rx_mode", 1, 0, 5, 0)]
+    assert projection.payload["plug"][0] >> 18 & 1
+    (call,) = real.calls_of(projection.program)
+    assert call.args["late"] == 0
+
+
 def test_races_are_left_out():
     (call,) = real.calls_of(_project("open(race=POLL, at=3)\n").program)
     assert call.args == {"race": 0, "at": 0}
@@ -225,7 +233,7 @@ def test_generated_programs_are_of_machines_that_are_there():
 
 
 def _look(q, tx):
-    return (2, 0, 9, 1, 2, 0, 0, 1, *(3, 8, 5, 77, 1, 0, *q, 4, 1, *tx), *(0,) * 24)
+    return (2, 0, 9, 1, 2, 0, 0, 1, 0, *(3, 8, 5, 77, 1, 0, *q, 4, 1, *tx), *(0,) * 24)
 
 
 def test_statistics_of_both_kinds():
@@ -233,7 +241,7 @@ def test_statistics_of_both_kinds():
     seen = real._state((0, _look((6, 700), (8, 900)), stats + (0,) * 26, (0, 0, 0)))
     assert (seen["rx0_packets"], seen["rx0_bytes"], seen["rx0_drops"]) == (6, 700, 4)
     assert (seen["tx0_packets"], seen["tx0_bytes"], seen["tx0_xdp_tx"]) == (8, 900, 5)
-    assert (seen["tx0_num_free"], seen["tx0_held"]) == (4, 1)
+    assert (seen["tx0_num_free"], seen["tx0_held"], seen["filter"]) == (4, 1, 0)
     none = (1 << 64) - 1
     stats = (6, 700, 4, 1, 9, 3, 2, 1, 8, 900, 5, 6, 7)
     seen = real._state((0, _look((none, none), (none, none)), stats + (0,) * 26, (0, 0, 0)))

@@ -525,6 +525,11 @@ MANY_QUEUES = "boot(features=VERSION_1|MQ, pairs=3, cpus=1)\n"
 
 PROGRAMS_XDP = [
     program(
+        "S23", "token without room for what was sent",
+        "boot()\nxdp()\nopen()\nverdict(action=TX)\nrx()\npoll()\n", "boot()",
+        "boot(features=VERSION_1)", era="linux-7.2",
+    ),
+    program(
         "S14", "more queues than CPUs, none for XDP",
         MANY_QUEUES + "open()\nchannels(pairs=3)\nxdp()\nxmit()\n",
         "channels(pairs=3)", "channels(pairs=2)",
@@ -763,5 +768,22 @@ ZERO_COPIED = [
            behind=TO_SOCKET),
 ]
 
+# ---- the receive filter --------------------------------------------------------------------------
+
+FILTERED = "boot(features=VERSION_1|CTRL_RX)\nopen()\n"
+FILTER = [
+    program("S48", "table that there is no memory for", FILTERED
+            + "rx_mode(multicast=A) fail(alloc, 1)\n", " fail(alloc, 1)", ""),
+    program("S48", "filter that a resume does not bring back", FILTERED + "freeze()\nrestore()\n",
+            "CTRL_RX", "CTRL_GUEST_OFFLOADS", era=OLD),
+    script("S48", "promiscuous though nobody asked for it", ("poke", "filter.promisc", 1),
+           ("judge_filter",), spare=(0, "poke", "filter.promisc", 0), behind=FILTERED),
+    script("S48", "not in the mode that was asked for", ("poke", "filter.allmulti", 0),
+           ("judge_filter",), spare=(0, "poke", "filter.allmulti", 1),
+           behind=FILTERED + "rx_mode(allmulti=1)\n"),
+    script("S48", "one address more than there are", ("poke", "filter.multicast", 0x11),
+           ("judge_filter",), spare=(0, "poke", "filter.multicast", 0x10), behind=FILTERED),
+]
+
 CASES = [*PROGRAMS, *MEMORY, *SKBS, *RINGS, *JUDGED, *PROGRAMS_XDP, *PROGRAMS_CSUM, *JUDGED_XDP,
-         *JUDGED_INET, *pool_cases.CASES, *ZERO_COPIED]
+         *JUDGED_INET, *pool_cases.CASES, *ZERO_COPIED, *FILTER]

@@ -51,6 +51,63 @@ def at_bounds(op, which):
     return call(op, **ints)
 
 
+FILTERED = "boot(features=VERSION_1|CTRL_RX)\n"
+STACK = 1 << 12
+
+
+def filters(target, text, era):
+    """The device's filter after each op."""
+    result = run(target, FILTERED + text, era)
+    return [seen(result, i, "filter") for i in range(-1, len(result.steps) - 2)]
+
+
+@every_era
+def test_the_device_is_told_the_receive_mode(target, era):
+    text = "rx_mode(promisc=1)\nopen()\nrx_mode(allmulti=1, unicast=A|D, multicast=C)\n"
+    assert filters(target, text, era) == [[0], [0], [STACK + 1], [STACK + 2 + 0x90 + 0x400]]
+
+
+@every_era
+def test_an_interface_that_is_down_tells_nothing(target, era):
+    text = "open()\nclose()\nrx_mode(promisc=1)\nopen()\n"
+    # 6.1 sends before it closes, a work item runs when the address of the stack is gone
+    closed = STACK if era == "linux-6.1" else 0
+    assert filters(target, text, era) == [[0], [STACK], [closed], [closed], [STACK + 1]]
+
+
+@every_era
+def test_late_work_tells_when_it_runs(target, era):
+    text = "open()\nrx_mode(promisc=1, late=1)\nstats()\nwork()\n"
+    late = STACK + (era == "linux-6.1")
+    assert filters(target, text, era) == [[0], [STACK], [late], [late], [STACK + 1]]
+
+
+def test_a_suspend_cancels_the_work_and_a_resume_asks_for_it(target):
+    text = "open()\nrx_mode(promisc=1, late=1)\nfreeze()\nrestore()\n"
+    assert filters(target, text, "linux-6.12")[2:] == [[STACK], [0], [STACK + 1]]
+
+
+@every_era
+def test_a_suspend_leaves_no_work_behind(target, era):
+    text = "open()\nrx_mode(promisc=1, late=1)\nclose()\nfreeze()\nrestore()\nwork()\nopen()\n"
+    assert filters(target, text, era)[-4:] == [[0], [0], [0], [STACK + 1]]
+
+
+@every_era
+def test_what_the_device_refuses_is_not_there(target, era):
+    text = "nack(commands=PROMISC|MAC_TABLE)\nopen()\nrx_mode(promisc=1, allmulti=1)\nnack()\n"
+    assert filters(target, text, era)[1:] == [[0], [0], [2], [2]]
+    again = text + "rx_mode(promisc=1, multicast=A)\n"
+    assert filters(target, again, era)[-1] == [STACK + 1 + 0x100]
+
+
+@every_era
+def test_a_device_without_the_feature_is_told_nothing(target, era):
+    result = run(target, "boot()\nopen()\nrx_mode(promisc=1) fail(alloc, 1)\n", era)
+    assert seen(result, 1, "filter") == []
+    assert seen(result, 1, "ret") == [1]
+
+
 @every_era
 @every_op
 @pytest.mark.parametrize("profile", ["CONFORMING", "HOSTILE"])

@@ -18,9 +18,11 @@ include "../../sim/xdp.pxi"
 include "../../sim/xsk.pxi"
 include "model/state.pxi"
 include "model/page_pool.pxi"
+include "model/rx_mode.pxi"
 include "oracle.pxi"
 include "oracle_xdp.pxi"
 include "oracle_xsk.pxi"
+include "oracle_filter.pxi"
 include "inet.pxi"
 include "oracle_inet.pxi"
 include "../../sim/virtqueue.pxi"
@@ -170,6 +172,8 @@ cdef void target_boot() noexcept nogil:
     xsk_reset()
     program_reset()
     inet_reset()
+    rx_mode_reset()
+    judge_filter_reset()
     if unlikely(W_trace):
         observe_reset()
     S.head = 0
@@ -178,6 +182,7 @@ cdef void target_boot() noexcept nogil:
     M_high_order = not P.boot[BOOT_HIGH_ORDER_ALLOC_DISABLE]
     frozen = False
     virtnet_probe()
+    rx_mode_work()
     target_after_op()
 
 
@@ -207,6 +212,7 @@ cdef always_void target_op(const vf_op* op) noexcept nogil:
     elif kind == OP_BUSY_POLL:
         obs(b"ret", napi_busy_poll(<int>op.arg[BUSY_POLL_QUEUE], <int>op.arg[BUSY_POLL_BUDGET]))
     elif kind == OP_WORK:
+        U.late = False
         obs(b"ret", run_refill(False))
     elif kind == OP_OPEN:
         race_begin(<int>op.arg[OPEN_RACE], <int>op.arg[OPEN_AT])
@@ -252,7 +258,11 @@ cdef always_void target_op(const vf_op* op) noexcept nogil:
         obs(b"ret", op_break_device())
     elif OP_XSK_BIND <= kind <= OP_XSK_WAKEUP:
         op_xsk(op)
+    elif kind == OP_RX_MODE:
+        obs(b"ret", op_rx_mode(op))
     unblock_refill()
+    if unlikely(U.pending) and not U.late:
+        rx_mode_work()
 
 
 cdef apart_void stall_check() noexcept nogil:
@@ -290,12 +300,16 @@ cdef always_void target_after_op() noexcept nogil:
         obs(b"rx_frame_errors", vi.rx_frame_errors)
         if vi.registered:
             obs(b"rx_queues", vi.real_num_rx_queues)
+            if feature(BOOT_FEATURES_CTRL_RX):
+                obs(b"filter", filter_seen())
         if vi.xdp_ever:
             obs_xdp()
         observe_packets()
     if unlikely(vi.xdp_ever):
         for i in range(vi.max_queue_pairs):
             judge_kicked(i)
+    if unlikely(feature(BOOT_FEATURES_CTRL_RX)):
+        judge_filter()
     if empty:
         stall_check()
 

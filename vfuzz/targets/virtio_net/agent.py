@@ -31,7 +31,7 @@ TARGETS, END, WORK, XSK, XSK_GONE = 19, 21, 22, 23, 24
 QUEUES = 3
 NO_PACKETS = (0, 0, 0)
 REQUEST = struct.Struct("<12I")
-ANSWER = struct.Struct("<qiIQQQIIQ" + 3 * "6IQQIIQQ" + "Q")
+ANSWER = struct.Struct("<qiIQQQIIQQ" + 3 * "6IQQIIQQ" + "Q")
 DO = 3 << 30 | REQUEST.size << 16 | ord("V") << 8 | 1
 SIOCETHTOOL, SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8946, 0x8913, 0x8914
 SRINGPARAM, GRINGPARAM, SCHANNELS, GCHANNELS = 0x11, 0x10, 0x3D, 0x3C
@@ -42,6 +42,9 @@ STATS_MAX = 128
 PACKET_MAX = 1 << 17
 ETH_P_ALL, SOL_PACKET, PACKET_AUXDATA, PACKET_VNET_HDR = 3, 263, 8, 15
 SO_RCVBUFFORCE = 33
+CTRL_RX = 18  # feature bit
+MEMBERSHIP = struct.Struct("<iHH8s")
+MR_MULTICAST, MR_PROMISC, MR_ALLMULTI, MR_UNICAST = range(4)
 AUXDATA_SPACE = 64
 TP_STATUS = 1 << 3 | 1 << 7  # checksum not ready, checksum valid
 EAGAIN, ENODEV, EINVAL = 11, 19, 22
@@ -592,6 +595,8 @@ class Machine(agent.Machine):
             self.sysctl("net/core/high_order_alloc_disable", order)
             self.order = order
         self.programs.forget()
+        self.filters = program["plug"][0] >> CTRL_RX & 1
+        self.mode = [0] * 4  # the memberships of a device that is gone are gone too
         answer = self.do(PLUG, *program["plug"])
         made = answer[0]
         log = []
@@ -604,7 +609,7 @@ class Machine(agent.Machine):
         if made == 0 and program["channels"] > 1:
             self.interface.channels(program["channels"])
         if made == 0 and program["open"]:
-            self.interface.flags(True)
+            self.told(self.interface.flags(True))
         self.frozen = False
         fresh = program["open"] or program["rxhash"] or program["channels"] > 1
         before = self.look(None, None if fresh else answer)
@@ -651,12 +656,18 @@ class Machine(agent.Machine):
         self.do(LET)
         return
 
+    def told(self, ret):
+        """What `ret` came from may have left work that tells the device what to receive: it ran."""
+        if self.filters:
+            self.do(LET)  # by a worker, behind that
+        return ret
+
     def open(self):
-        return self.interface.flags(True)
+        return self.told(self.interface.flags(True))
 
     def close(self):
         self.do(DRAIN)
-        return self.interface.flags(False)
+        return self.told(self.interface.flags(False))
 
     def channels(self, n):
         self.do(DRAIN)
@@ -751,6 +762,26 @@ class Machine(agent.Machine):
 
     def stats(self):
         return None
+
+    def rx_mode(self, *wanted):
+        """wanted: promiscuous, all multicast, unicast and multicast addresses as bits. What is new
+        of it, or -errno."""
+        interface = self.do(LOOK)[1]
+        if not interface:
+            return -ENODEV
+        changes = 0
+        kinds = (MR_PROMISC, MR_ALLMULTI, MR_UNICAST, MR_MULTICAST)
+        for i, (kind, want) in enumerate(zip(kinds, wanted, strict=True)):
+            for bit in range(4):
+                if not (self.mode[i] ^ want) >> bit & 1:
+                    continue
+                first = {MR_UNICAST: 2, MR_MULTICAST: 3}.get(kind)
+                address = bytes((first, 0, 0, 0, 1, bit)) if first else b""
+                member = MEMBERSHIP.pack(interface, kind, len(address), address)
+                self.packets.setsockopt(SOL_PACKET, 1 if want >> bit & 1 else 2, member)
+                changes += 1
+            self.mode[i] = want
+        return self.told(changes)
 
 
 if __name__ == "__main__":

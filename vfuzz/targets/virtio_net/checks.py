@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What virtio-net-rx promises: one entry a check, numbered S1.. as in the catalogue.
 
-Numbers that are missing guard paths that the model does not have yet (the control
-queue): docs/virtio-net-rx.md lists them.
+The number that is missing is for what no program can say: docs/virtio-net-rx.md has it.
 """
 
 from vfuzz.sanitizer.registry import Check
@@ -133,4 +132,8 @@ CHECKS = (
           "Rings are used as specified: descriptors add up, lists are whole, nothing before "
           "DRIVER_OK, no notification lost.",
           _SPEC + "2.7 Split Virtqueues, 2.8 Packed Virtqueues"),
+    Check("S48", "wrong-filter",
+          "The device of an interface that is up filters by what the interface wants, as far as it "
+          "does not refuse that.",
+          _SPEC + "5.1.6.5.1, 5.1.6.5.2, virtnet_set_rx_mode()"),
 )

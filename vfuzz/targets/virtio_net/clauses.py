@@ -104,6 +104,18 @@ CLAUSES = (
            "With HASH_REPORT the header has the packet's hash and its type.", ("S31",),
            "that the driver passes on what the header says is checked; the device's arithmetic is "
            "the program's"),
+    # ---- network device: receive filter ----
+    Clause(_V + "5.1.6.5.1", "driver",
+           "What a device passes although the driver did not ask for it does no harm.", ("S36",),
+           "the rig's device does not filter packets: all that arrive are delivered"),
+    Clause(_V + "5.1.6.5.1", "driver",
+           "The commands of promiscuous and of all-multicast mode have one byte, 0 or 1.",
+           ("S48",)),
+    Clause(_V + "5.1.6.5.2", "driver",
+           "The command of the table has the unicast addresses and then the others, each behind "
+           "their number.", ("S48",), "that it is well formed is compared on real kernels"),
+    Clause(_V + "5.1.6.5.2.1", "device", "The table is empty after a reset.", ("S48",),
+           "the device does that; the driver has to say again what it wants"),
     # ---- network device: several queues ----
     Clause(_V + "5.1.6.5.5.1", "driver",
            "Virtqueues are set up before they are switched on.", ("S45", "S41"),

@@ -11,6 +11,17 @@ cdef uint32_t dev_off           # guest offloads that the driver switched off
 cdef uint32_t dev_nack          # commands that it refuses
 cdef bint dev_gone              # it was pulled out
 
+cdef struct Filter:             # what it receives by
+    bint promisc
+    bint allmulti
+    uint32_t unicast            # addresses, a bit each
+    uint32_t multicast
+    uint32_t told               # NACK_COMMANDS_*: of what it was told since it was reset
+    uint32_t refused            # and what of that it refused, when it was told last
+    bint again                  # it was reset behind the first time
+
+cdef Filter dev_filter
+
 
 cdef enum:
     GUEST_OFFLOADS = (BOOT_FEATURES_GUEST_CSUM | BOOT_FEATURES_GUEST_TSO4 | BOOT_FEATURES_GUEST_TSO6
@@ -29,6 +40,9 @@ cdef inline void dev_reset() noexcept nogil:
     global dev_gone
     dev_gone = False
     dev_set_offloads(GUEST_OFFLOADS)
+    memset(&dev_filter, 0, sizeof(dev_filter))
+    dev_filter.again = True
+    judge_filter_reset()
 
 
 cdef inline bint dev_refuses(uint32_t command) noexcept nogil:
@@ -38,6 +52,25 @@ cdef inline bint dev_refuses(uint32_t command) noexcept nogil:
     if command == NACK_COMMANDS_GUEST_OFFLOADS and not feature(BOOT_FEATURES_CTRL_GUEST_OFFLOADS):
         return True
     return (dev_nack & command) != 0
+
+
+cdef void dev_set_filter(uint32_t command, uint32_t value, uint32_t other) noexcept nogil:
+    """VIRTIO_NET_CTRL_RX_PROMISC, _ALLMULTI or VIRTIO_NET_CTRL_MAC_TABLE_SET, which has the unicast
+    addresses and then the others."""
+    dev_filter.told |= command
+    if dev_refuses(command):
+        dev_filter.refused |= command
+    else:
+        dev_filter.refused &= ~command
+        if command == NACK_COMMANDS_PROMISC:
+            dev_filter.promisc = value != 0
+        elif command == NACK_COMMANDS_ALLMULTI:
+            dev_filter.allmulti = value != 0
+        else:
+            dev_filter.unicast = value
+            dev_filter.multicast = other
+    if command == NACK_COMMANDS_MAC_TABLE:
+        judge_filter_reset()
 
 
 cdef inline bint dev_refuses_pairs(int pairs) noexcept nogil:
@@ -56,6 +89,7 @@ cdef inline void device_reset() noexcept nogil:
     dev_n_packets = 1
     dev_nack = 0
     dev_reset()
+    dev_filter.again = False
     for i in range(QUEUES_MAX):
         dev_packet[i] = 0
 

@@ -165,6 +165,12 @@ cdef cold_void observe_sq(int i) noexcept nogil:
     obs(b"tx0_kicks" if i == 0 else b"tx1_kicks" if i == 1 else b"tx2_kicks", sq.stats.kicks)
 
 
+cdef int filter_seen() noexcept nogil:
+    """The device's filter: modes, the user's addresses of both kinds, the group of the stack."""
+    return <int>(dev_filter.promisc + 2 * dev_filter.allmulti + (dev_filter.unicast << 4)
+                 + (dev_filter.multicast << 8))
+
+
 cdef cold_void observe_packets() noexcept nogil:
     obs(b"pkts", O.packets)
     if O.packets:

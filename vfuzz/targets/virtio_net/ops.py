@@ -7,6 +7,7 @@ FEATURES = (
     "MRG_RXBUF", "VERSION_1", "GUEST_CSUM", "GUEST_TSO4", "GUEST_TSO6", "GUEST_ECN", "GUEST_UFO",
     "GUEST_USO", "HASH_REPORT", "RSS", "MTU", "MQ", "RING_PACKED", "INDIRECT_DESC", "EVENT_IDX",
     "ACCESS_PLATFORM", "RXHASH", "PREMAPPED", "CTRL_GUEST_OFFLOADS", "XDP_CSUM", "XSK_ZC",
+    "CTRL_RX",
 )
 GSO_TYPES = ("NONE", "TCPV4", "UDP", "TCPV6", "UDP_L4", "TCPV4_ECN", "TCPV6_ECN", "UDP_ECN",
              "INVALID")
@@ -22,8 +23,11 @@ INET_CHECKSUMS = ("WHOLE", "VALID", "PARTIAL", "WRONG")
 PROGRAMS = ("NONE", "LINEAR", "FRAGS")
 #: What a program returns; INVALID is a number that means nothing.
 ACTIONS = ("PASS", "DROP", "ABORTED", "INVALID", "TX", "REDIRECT")
-#: Commands of the control queue that reception depends on: number of queue pairs, guest offloads.
-COMMANDS = ("MQ", "GUEST_OFFLOADS")
+#: Commands of the control queue that reception depends on: number of queue pairs, guest offloads,
+#: and the three of the receive filter.
+COMMANDS = ("MQ", "GUEST_OFFLOADS", "PROMISC", "ALLMULTI", "MAC_TABLE")
+#: Addresses that the user may add to the interface's filter, as many of each kind.
+ADDRESSES = ("A", "B", "C", "D")
 #: Where REDIRECT goes: another device, a CPU that builds an skb, nowhere, a device that is full,
 #: the AF_XDP socket of the queue (where there is none the program aborts).
 TARGETS = ("DEVICE", "CPU", "GONE", "FULL", "SOCKET")
@@ -33,7 +37,8 @@ CHUNKS = ("CHUNK_2048", "CHUNK_4096")
 RACES = ("NONE", "POLL", "REFILL")
 
 _LENGTHS = (14, 26, 60, 64, 128, 129, 512, 640, 641, 1500, 1514, 1518, 1519, 1536, 2048, 3520, 3744,
-            3760, 3776, 4050, 4064, 4084, 4096, 9000, 16384, 65535, 65550, 69600, 69612, 70000)
+            3760, 3776, 4050, 4064, 4084, 4096, 9000, 16384, 65535, 65550, 65590, 65610, 69600,
+            69612, 70000)
 _USED = (0, 10, 12, 20, 24, 25, 26, 33, 34, 60, 1518, 1530, 1531, 1536, 1600, 1601, 2048, 2112,
          2304, 3072, 3400, 3756, 3764, 3776, 4076, 4096, 4097, 8192, 8193, 12268, 12283, 12288,
          16364, 16379, 16384, 20000, 69612, 69632, 70012, 73708, 73720, 73728, 80000)
@@ -231,6 +236,14 @@ OPS = (
         Arg("count", "int", 1, 32, default=32, role="count"),
     ), "the user takes packets from the receive ring; he has their chunks then", weight=6),
     Op("xsk_wakeup", (_queue(),), "the user asks the driver to go on (sendto())", weight=2),
+    Op("rx_mode", (
+        Arg("promisc", "bool"),
+        Arg("allmulti", "bool"),
+        Arg("unicast", "flags", names=ADDRESSES),
+        Arg("multicast", "flags", names=ADDRESSES),
+        Arg("late", "bool", doc="where a work item tells the device: it waits for op `work` or for "
+            "who flushes it"),
+    ), "the user says what the interface receives besides what is sent to it", weight=3),
 )
 
 FOCUSES = (
@@ -261,7 +274,7 @@ FOCUSES = (
           doc="AF_XDP sockets: their memory, who has which part of it, what programs do with it"),
     Focus("lifecycle",
           ops=("rx", "burst", "irq", "poll", "work", "open", "close", "channels", "resize",
-               "freeze", "restore", "consume", "stats", "break_device"),
+               "freeze", "restore", "consume", "stats", "break_device", "rx_mode", "nack"),
           doc="the interface comes, goes, changes its queues, and what races with that"),
 )
 

@@ -61,7 +61,7 @@ _BITS = {
     "GUEST_TSO6": (8,), "GUEST_ECN": (9,), "GUEST_UFO": (10,), "GUEST_USO": (54, 55),
     "HASH_REPORT": (57,), "RSS": (60,), "MTU": (3,), "MQ": (22,), "RING_PACKED": (34,),
     "INDIRECT_DESC": (28,), "EVENT_IDX": (29,), "ACCESS_PLATFORM": (33,),
-    "CTRL_GUEST_OFFLOADS": (2,),
+    "CTRL_GUEST_OFFLOADS": (2,), "CTRL_RX": (18,),
 }  # fmt: skip
 _ALWAYS = 1 << 5 | 1 << 17  # MAC, CTRL_VQ
 _GSO = {"NONE": 0, "TCPV4": 1, "UDP": 3, "TCPV6": 4, "UDP_L4": 5, "TCPV4_ECN": 0x81,
@@ -220,6 +220,9 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
         name, args, _ = _CALLS.named(op.kind, op.args)
         if "race" in args:
             op = replace(op, args=tuple({**args, "race": 0, "at": 0}.values()))
+        if name == "rx_mode":
+            # nor is the work of the receive mode
+            op = replace(op, args=tuple({**args, "late": 0}.values()))
         if name == "inet":
             put(schema.call("rx", **_plain(args)))
             continue
@@ -403,6 +406,8 @@ def _action(call: Step, how: str, machine: Machine) -> tuple[Any, ...]:
     if name in ("sent", "release", "nack"):
         number = {"sent": SENT, "release": RELEASE, "nack": NACK}[name]
         return ("do", number, *args.values())
+    if name == "rx_mode":
+        return ("rx_mode", args["promisc"], args["allmulti"], args["unicast"], args["multicast"])
     if name == "break_device":
         return ("do", BREAK)
     if name == "work" and machine.sockets:
@@ -437,8 +442,8 @@ def _least(machine: Machine) -> int:
 _RET = {
     **dict.fromkeys(("rx", "burst", "use", "cont", "bad_used", "sent"), "sent"),
     **dict.fromkeys(("poll", "busy_poll", "open", "close", "channels", "resize", "freeze",
-                     "restore", "xdp", "verdict", "xmit", "nack", "break_device", "work",
-                     *_OF_SOCKETS),
+                     "restore", "xdp", "verdict", "xmit", "nack", "break_device", "rx_mode",
+                     "work", *_OF_SOCKETS),
                     "ret"),
     **dict.fromkeys(("consume", "release"), "freed"),
 }  # fmt: skip
@@ -457,7 +462,7 @@ _NAMES_OF = [
 _SUMS = tuple(name for name in _COUNTED if name.startswith("xdp"))
 _NONE = (1 << 64) - 1
 QUEUES_MAX = 4096  # states of queues that are remembered
-_IFINDEX, _WRONG, _PACKETS, _LENGTH, _FRAME, _CRC, _BYTES, _RX_QUEUES, _QUEUES = range(9)
+_IFINDEX, _WRONG, _PACKETS, _LENGTH, _FRAME, _CRC, _BYTES, _RX_QUEUES, _FILTER, _QUEUES = range(10)
 
 
 def _state(answer: Any) -> dict[str, int]:
@@ -468,6 +473,8 @@ def _state(answer: Any) -> dict[str, int]:
         return _packets(got)
     seen = {"rx_length_errors": look[_LENGTH], "rx_frame_errors": look[_FRAME],
             "rx_queues": look[_RX_QUEUES], **_packets(got)}  # fmt: skip
+    if look[_FILTER] != _NONE:
+        seen["filter"] = look[_FILTER]
     sums = [0] * len(_SUMS)
     whole = bool(stats)
     n, m = len(_LOOKED), len(_COUNTED)

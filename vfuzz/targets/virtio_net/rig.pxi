@@ -143,6 +143,11 @@ cdef int64_t rig_pools_check(const int64_t* a) noexcept nogil:
     return 0
 
 
+cdef int64_t rig_judge_filter(const int64_t* a) noexcept nogil:
+    judge_filter()
+    return 0
+
+
 cdef void _rig_add_target():
     _rig_add_parts()
     _rig_add("pool_create rq -> pool", rig_pool_create)
@@ -175,6 +180,10 @@ cdef void _rig_add_target():
     _RIG_LIMITS["chunk"] = XSK_CHUNKS_MAX
     _rig_add("xsk_free chunk", rig_xsk_free)
     _rig_add("judge_xsk_taken chunk", rig_judge_xsk_taken)
+    _rig_add("judge_filter", rig_judge_filter)
+    _rig_field("filter.promisc", &dev_filter.promisc, sizeof(dev_filter.promisc))
+    _rig_field("filter.allmulti", &dev_filter.allmulti, sizeof(dev_filter.allmulti))
+    _rig_field("filter.multicast", &dev_filter.multicast, sizeof(dev_filter.multicast))
     _rig_field("chunk.data", &Z_pools[0].chunk[0].data, 8, XSK_CHUNKS_MAX, sizeof(Chunk))
     _rig_field("chunk.len", &Z_pools[0].chunk[0].len, 4, XSK_CHUNKS_MAX, sizeof(Chunk))
     _rig_field("xdp_buff.data_meta", &X_buff.data_meta, 8)

@@ -46,6 +46,16 @@
 
 #define VF_NACK_MQ 1
 #define VF_NACK_OFFLOADS 2
+#define VF_NACK_PROMISC 4
+#define VF_NACK_ALLMULTI 8
+#define VF_NACK_TABLE 16
+
+#define VF_FILTER_PROMISC 1 /* the filter in a word */
+#define VF_FILTER_ALLMULTI 2
+#define VF_FILTER_UNICAST 4 /* from here on: addresses of the user, a bit each */
+#define VF_FILTER_MULTICAST 8
+#define VF_FILTER_STACK (1 << 12) /* the group that IPv4 joins */
+#define VF_FILTER_WRONG (1u << 31) /* an address that nobody asked for, or one twice */
 
 struct vf_desc {
 	__u64 addr;
@@ -103,6 +113,7 @@ struct vf_device {
 	__u32 size_max;		/* of a packet without GSO */
 	__u64 offloads;		/* feature bits of the guest offloads that are on */
 	__u32 nack;		/* VF_NACK_*: commands that it refuses */
+	__u32 filter;		/* VF_FILTER_*: what it receives by */
 	__u32 crc, bytes;	/* of the frames that it sent in the running op */
 	int pairs, pairs_used; /* as the driver's last command has it */
 	int n_origins, n_packets;
@@ -749,6 +760,64 @@ static __u32 vf_get16(const __u8 *p)
 }
 
 /*
+ * The bit of an address in the filter: the user has 02:00:00:00:01:0n and 03:00:00:00:01:0n, the
+ * stack 224.0.0.1.
+ */
+static __u32 vf_address(const __u8 *p, int multicast)
+{
+	static const __u8 group[6] = { 1, 0, 0x5e, 0, 0, 1 };
+	int i, same = multicast;
+
+	for (i = 0; i < 6; i++)
+		same = same && p[i] == group[i];
+	if (same)
+		return VF_FILTER_STACK;
+	if (p[0] != 2 + multicast || p[1] || p[2] || p[3] || p[4] != 1 || p[5] > 3)
+		return VF_FILTER_WRONG;
+	return 1u << (p[5] + (multicast ? VF_FILTER_MULTICAST : VF_FILTER_UNICAST));
+}
+
+/* Both lists of a command, each behind its number of entries: the bits of their addresses. */
+static __u32 vf_addresses(const __u8 *p, __u32 len)
+{
+	__u32 found = 0, bit, n;
+	int multicast;
+
+	for (multicast = 0; multicast < 2; multicast++) {
+		if (len < 4)
+			return VF_FILTER_WRONG;
+		n = p[0] | p[1] << 8 | p[2] << 16 | (__u32)p[3] << 24;
+		p += 4;
+		len -= 4;
+		if (n > len / 6)
+			return VF_FILTER_WRONG;
+		for (; n; n--, p += 6, len -= 6) {
+			bit = vf_address(p, multicast);
+			found |= found & bit ? VF_FILTER_WRONG : bit;
+		}
+	}
+	return len ? VF_FILTER_WRONG : found;
+}
+
+/* A command of the receive filter: is it done? */
+static int vf_set_filter(struct vf_device *d, const __u8 *out, __u32 len)
+{
+	static const __u32 flags = VF_FILTER_PROMISC | VF_FILTER_ALLMULTI;
+	__u32 bit = out[1] ? VF_FILTER_ALLMULTI : VF_FILTER_PROMISC;
+
+	if (out[0] == 1) {
+		if (out[1] || d->nack & VF_NACK_TABLE)
+			return 0;
+		d->filter = (d->filter & flags) | vf_addresses(out + 2, len - 2);
+		return 1;
+	}
+	if (out[1] > 1 || len < 3 || d->nack & (out[1] ? VF_NACK_ALLMULTI : VF_NACK_PROMISC))
+		return 0;
+	d->filter = (d->filter & ~bit) | (out[2] ? bit : 0);
+	return 1;
+}
+
+/*
  * A command of the driver, class and number first; table: entries of the indirection table. Is it
  * done?
  */
@@ -766,6 +835,8 @@ static int vf_command(struct vf_device *d, const __u8 *out, __u32 len, int rss, 
 			d->offloads |= (__u64)out[2 + i] << 8 * i;
 		return 1;
 	}
+	if (out[0] < 2)
+		return vf_set_filter(d, out, len);
 	if (out[0] != 4) /* queue pairs */
 		return 1;
 	if (out[1] == 0 && len >= 4) {

@@ -70,6 +70,7 @@ struct vf_answer {
 	__u64 rx_packets, rx_length_errors, rx_frame_errors;
 	__u32 crc, bytes; /* of frames that were sent, or that targets of redirection are done with */
 	__u64 rx_queues; /* as the stack has it */
+	__u64 filter;	 /* VF_FILTER_*; ~0 where it was not negotiated */
 	struct vf_queue_state queue[VF_QUEUES_MAX];
 	__u64 n_stats;
 	__u64 stats[VF_STATS_MAX]; /* as ethtool -S shows them */
@@ -666,6 +667,7 @@ static void vf_reset(struct virtio_device *vdev)
 	vf_set_status(vdev, 0);
 	vf->device.gone = 0;
 	vf->device.pairs_used = 1;
+	vf->device.filter = 0;
 	vf->device.offloads = vdev->features;
 }
 
@@ -913,6 +915,9 @@ static void vf_look(struct vf_answer *a)
 	a->crc = vf->device.crc;
 	a->bytes = vf->device.bytes;
 	a->rx_queues = vf->dev->real_num_rx_queues;
+	a->filter = ~0ull;
+	if (vf->vdev.features & BIT_ULL(VIRTIO_NET_F_CTRL_RX))
+		a->filter = vf->device.filter;
 	vf_statistics(a);
 	for (i = 0; i < vf->device.pairs && i < VF_QUEUES_MAX; i++) {
 		q = &vf->device.rx[i];

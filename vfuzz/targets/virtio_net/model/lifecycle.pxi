@@ -328,6 +328,8 @@ cdef int dev_open() noexcept nogil:
     if not vi.registered or not vi.present:
         return -ENODEV
     if vi.running:
+        # the flags are set anew, as they are
+        dev_set_rx_mode()
         return 0
     vi.running = True
     err = virtnet_open()
@@ -335,6 +337,7 @@ cdef int dev_open() noexcept nogil:
         vi.running = False
     else:
         vi.up = True
+        dev_opened()
     return err
 
 
@@ -344,9 +347,12 @@ cdef int dev_close() noexcept nogil:
         return -ENODEV
     if not vi.running:
         return 0
+    # __dev_change_flags() asks for the filter before it looks whether the interface goes
+    dev_set_rx_mode()
     vi.running = False
     virtnet_close()
     vi.up = False
+    dev_closed()
     return 0
 
 
@@ -625,6 +631,7 @@ cdef int virtnet_freeze() noexcept nogil:
     cdef int i
     if not vi.registered or frozen:
         return -ENODEV
+    disable_rx_mode_work()
     vi.present = False
     frozen = True
     if vi.running:
@@ -673,6 +680,8 @@ cdef int virtnet_restore() noexcept nogil:
     if create_page_pools():
         return restore_undo(False)
     virtio_device_ready()
+    if era_7_2():
+        enable_rx_mode_work()
     vi.refill_enabled = True
     if vi.running:
         if quirk(QUIRK_E03):
@@ -685,6 +694,8 @@ cdef int virtnet_restore() noexcept nogil:
             if err:
                 return restore_undo(True) if era_7_2() else err
     vi.present = True
+    if not era_7_2():
+        enable_rx_mode_work()
     virtnet_set_queues(vi.curr_queue_pairs)
     judge_resumed()
     return 0
@@ -696,6 +707,7 @@ cdef void virtnet_remove() noexcept nogil:
         return
     if frozen:
         virtnet_restore()
+    disable_rx_mode_work()
     vi.registered = False
     if vi.running:
         vi.running = False

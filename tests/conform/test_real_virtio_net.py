@@ -159,6 +159,65 @@ def test_frames_and_refused_commands_are_commands_of_the_module():
     ]  # fmt: skip
 
 
+SOCKETS = "boot(features=VERSION_1|ACCESS_PLATFORM|XSK_ZC)"
+
+
+def test_ops_of_sockets_are_done_as_a_user_does_them():
+    text = (
+        "xsk_bind(chunk=CHUNK_4096, headroom=64, chunks=8, rx_order=2, filled=5)\nxsk_wakeup()\n"
+        "xsk_fill(count=3, wrong=1)\nxsk_take(count=7)\nwork()\nxsk_unbind()\n"
+    )
+    shown = _project(text, SOCKETS)
+    assert [step for step in shown.payload["steps"] if step[1:2] != (real.POLL,)] == [
+        ("xsk", "bind", 0, 4096, 64, 8, 4, 5), ("xsk", "wakeup", 0), ("xsk", "fill", 0, 3, True),
+        ("xsk", "take", 0, 7), ("work",), ("xsk", "unbind", 0),
+    ]  # fmt: skip
+    assert shown.payload["plug"][8] == 1
+    waits = ("xsk_bind", "work", "xsk_unbind")
+    names = _names(shown)
+    assert [names[i - 2 : i] for i, name in enumerate(names) if name in waits] == [
+        ["poll", "poll"]] * len(waits)  # fmt: skip
+    assert set(shown.shown) == {"all"}
+
+
+def test_a_socket_belongs_to_a_queue_that_is_there():
+    boot = "boot(features=VERSION_1|ACCESS_PLATFORM|XSK_ZC|MQ, pairs=2)"
+    steps = _project("xsk_take(queue=2)\nxsk_take(queue=1)\n", boot).payload["steps"]
+    assert [step[2] for step in steps] == [0, 1]
+
+
+def test_zero_copy_is_offered_where_the_program_has_it_and_the_kernel_can():
+    text = "open()\nxsk_bind()\nwork()\n"
+    assert _project(text).payload["plug"][8] == 0
+    old = _project(text, SOCKETS, "linux-6.1")
+    assert old.payload["plug"][8] == 0
+    assert old.payload["steps"][-2:] == [("xsk", "bind", 0, 2048, 0, 16, 16, 16), ("nop",)]
+    assert not old.skipped
+    new = _project(text, SOCKETS, "linux-7.2")
+    assert list(new.skipped.values()) == [real.NO_SOCKETS]
+    assert [step[0] for step in new.payload["steps"]] == ["open", "nop", "nop"]
+
+
+def test_the_user_of_a_socket_sees_its_rings_and_packets():
+    answer = (2, (0,) * 50, (), (0, 0, 0), (4, 1, 120, 77, 88))
+    (take, fill) = real.calls_of(_project("xsk_take()\nxsk_fill()\n", SOCKETS).program)
+    seen = real.observe(take, answer)
+    assert (seen["ret"], seen["fill"], seen["ready"]) == (2, 4, 1)
+    assert (seen["taken_bytes"], seen["taken_crc"], seen["taken_at"]) == (120, 77, 88)
+    assert "taken_crc" not in real.observe(fill, answer)
+    assert "taken_crc" not in real.observe(take, (0, *answer[1:]))
+    assert "fill" not in real.observe(take, (-1, *answer[1:4], ()))
+
+
+def test_the_memory_of_a_socket_is_not_spoilt():
+    boot = "boot(features=VERSION_1|MQ|ACCESS_PLATFORM|XSK_ZC, pairs=2)"
+    text = "open()\nxdp()\nxsk_bind(queue=1)\nxdp(prog=NONE)\nxsk_unbind(queue=1)\n"
+    shown = _project(text, boot)
+    assert shown.cut is not None
+    assert real.calls_of(shown.program)[shown.cut[0]].name == "xsk_unbind"
+    assert shown.result.violation.signature == "S40@judge_xsk_unbound:queue_gone"
+
+
 def test_offloads_can_be_switched_off_where_that_was_negotiated():
     (low, *_) = _project("", "boot(features=CTRL_GUEST_OFFLOADS)").payload["plug"]
     assert low >> 2 & 1

@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import operator
 import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import vfuzz
 PATH = Path(vfuzz.__file__).parent / "targets/virtio_net/agent.py"
 CONTEXT, STATE, PACKET, HEADROOM = 1 << 20, 2 << 20, 3 << 20, 256
 MASK = (1 << 64) - 1
+SOCKETS, QUEUE = 8, 2
 TX, REDIRECT, PASS, DROP = 3, 4, 2, 1
 JUMPS = {0x15: (operator.eq, "imm"), 0x55: (operator.ne, "imm"), 0x2D: (operator.gt, "reg"),
          0x3D: (operator.ge, "reg")}  # fmt: skip
@@ -33,7 +35,7 @@ class Machine:
 
     def __init__(self, agent):
         self.agent = agent
-        self.code = list(struct.iter_unpack("<BBhi", agent.program_of(7)))
+        self.code = list(struct.iter_unpack("<BBhi", agent.program_of(7, SOCKETS)))
         self.state = bytearray(agent.HEAD.size + agent.VERDICTS * agent.VERDICT.size)
         self.calls = []
         self.refused = ()
@@ -62,7 +64,7 @@ class Machine:
         if number in self.refused:
             return -22 & MASK
         agent = self.agent
-        if number == agent.REDIRECT:
+        if number in (agent.REDIRECT, agent.REDIRECT_MAP):
             return REDIRECT
         place = {agent.ADJUST_HEAD: 0, agent.ADJUST_TAIL: 4, agent.ADJUST_META: 8}[number]
         self.store(CONTEXT + place, 4, self.load(CONTEXT + place, 4) + value)
@@ -74,7 +76,7 @@ class Machine:
         """The program sees a packet of zeroes: its verdict, and the packet from its metadata on."""
         self.packet = bytearray(4096)
         start = PACKET + HEADROOM
-        self.context = bytearray(struct.pack("<3I", start, start + size, start))
+        self.context = bytearray(struct.pack("<5I", start, start + size, start, 0, QUEUE))
         regs = [0] * 10
         regs[1] = CONTEXT
         at = 0
@@ -83,13 +85,15 @@ class Machine:
             dst, src = where & 15, where >> 4
             at += 1
             if op == 0x95:
-                data, end, meta = struct.unpack("<3I", self.context)
+                data, end, meta = struct.unpack_from("<3I", self.context)
                 return regs[0], bytes(self.packet[meta - PACKET : end - PACKET]), data - meta
             if op == 0x18:
-                assert (src, imm) == (2, 7), "the value of the map"
-                regs[dst] = STATE
+                assert (src, imm) in ((2, 7), (1, SOCKETS)), "a map's value, or a map"
+                regs[dst] = STATE if imm == 7 else imm
                 at += 1
             elif op == 0x85:
+                if imm == self.agent.REDIRECT_MAP:
+                    assert (regs[1], regs[3]) == (SOCKETS, 0), "without a socket it aborts"
                 regs[0] = self.helper(imm, regs[1] if imm == self.agent.REDIRECT else regs[2])
                 regs[1:6] = [None] * 5  # nobody may rely on them
             elif op in (0xB7, 0xBF):
@@ -126,6 +130,55 @@ def test_verdicts_are_counted_down_and_the_last_one_stays(agent):
     machine.tell(_verdict(DROP, count=2), _verdict(TX), _verdict(REDIRECT, where=5))
     assert [machine.run()[0] for _ in range(6)] == [DROP, DROP, TX, *[REDIRECT] * 3]
     assert machine.calls == [(agent.REDIRECT, 5)] * 3
+
+
+def test_a_packet_goes_to_the_socket_of_its_queue(agent):
+    machine = Machine(agent)
+    machine.tell(_verdict(REDIRECT, where=agent.SOCKET))
+    assert machine.run()[0] == REDIRECT
+    assert machine.calls == [(agent.REDIRECT_MAP, QUEUE)]
+
+
+class _Memory:
+    """An AF_XDP socket of the agent without a kernel: its rings are bytes."""
+
+    def __init__(self, agent, chunks):
+        self.user = agent.XdpSocket.__new__(agent.XdpSocket)
+        self.user.size = 2048
+        self.user.mine = list(range(chunks))
+        self.user.memory = bytes(range(256)) * (2048 * chunks // 256)
+        self.user.fill, self.user.rx = self.ring(agent, 64, 8), self.ring(agent, 4, 16)
+
+    @staticmethod
+    def ring(agent, num, entry):
+        made = agent.Ring.__new__(agent.Ring)
+        made.producer, made.consumer, made.entries, made.num, made.entry = 0, 64, 128, num, entry
+        made.map = bytearray(128 + num * entry)
+        return made
+
+
+def test_chunks_are_given_oldest_first_and_as_many_as_there_is_room_for(agent):
+    user = _Memory(agent, 4).user
+    assert user.give(2, True) == 3
+    assert user.give(9, False) == 2
+    assert (user.give(1, False), user.mine, user.fill.n()) == (0, [], 5)
+    given = struct.unpack_from("<5Q", user.fill.map, 128)
+    assert given == (agent.NO_CHUNK, 0, 2048, 4096, 6144)
+    user.mine = [3] * 70
+    assert (user.give(70, True), len(user.mine)) == (59, 12)
+
+
+def test_packets_are_read_from_their_chunks_and_the_user_has_those_then(agent):
+    user = _Memory(agent, 4).user
+    user.mine = []
+    for at, length in ((2048 + 256, 10), (6144 + 300, 3)):
+        agent.DESC.pack_into(user.rx.map, user.rx.place(0), at, length, 0)
+        user.rx.advance(0)
+    first, second = user.take(1), user.take(9)
+    assert first == (1, 10, zlib.crc32(bytes(range(10))),
+                     zlib.crc32(struct.pack("<HHH", 1, 256, 10)))  # fmt: skip
+    assert second[:3] == (1, 3, zlib.crc32(bytes(range(44, 47))))
+    assert (user.mine, user.take(1)[0]) == ([1, 3], 0)
 
 
 def test_helpers_are_called_in_the_model_s_order(agent):

@@ -60,6 +60,8 @@ cdef struct XskPool:
     int32_t free[XSK_CHUNKS_MAX]
     int fill_head
     int n_fill
+    int n_known                 # of those, what the kernel knows of
+    int n_hidden                # entries that it took, and has not told the user
     int32_t fill[XSK_FILL_MAX]  # chunk numbers, -1: an address that is none
     int rx_num                  # entries of the receive ring
     int rx_head
@@ -161,6 +163,8 @@ cdef int xsk_fill_take(XskPool* p) noexcept nogil:
     cdef int k = p.fill[p.fill_head]
     p.fill_head = (p.fill_head + 1) % XSK_FILL_MAX
     p.n_fill -= 1
+    p.n_known -= 1
+    p.n_hidden += 1
     return k
 
 
@@ -170,19 +174,24 @@ cdef int xp_alloc(XskPool* p) noexcept nogil:
     if p.n_free:
         p.n_free -= 1
         return p.free[p.n_free]
-    while p.n_fill:
+    while True:
         step(b"xp_alloc:fill")
+        if p.n_known == 0:
+            # xskq_cons_get_entries()
+            p.n_hidden = 0
+            p.n_known = p.n_fill
+            if p.n_fill == 0:
+                return -1
         k = xsk_fill_take(p)
         if k >= 0:
             return k
-    return -1
 
 
 cdef int xsk_buff_alloc_batch(int pool, int max_, int32_t* ids, site_t site) noexcept nogil:
     """xp_alloc_batch(): up to max_ chunks for the driver; their number. Where mappings bounce one
     by one, else the free ones and then one look at the fill ring, wrong addresses and all."""
     cdef XskPool* p = &Z_pools[pool]
-    cdef int i, k, n = 0
+    cdef int i, k, most, n = 0
     if D.swiotlb:
         while n < max_ and n < XSK_CHUNKS_MAX:
             k = xp_alloc(p)
@@ -195,7 +204,10 @@ cdef int xsk_buff_alloc_batch(int pool, int max_, int32_t* ids, site_t site) noe
             p.n_free -= 1
             ids[n] = xsk_id(pool, p.free[p.n_free])
             n += 1
-        for i in range(min(min(max_ - n, p.n), p.n_fill)):
+        most = min(max_ - n, p.n)
+        if p.n_known < most:
+            p.n_known = p.n_fill
+        for i in range(min(most, p.n_known)):
             k = xsk_fill_take(p)
             if k >= 0:
                 ids[n] = xsk_id(pool, k)
@@ -349,20 +361,21 @@ cdef void xsk_map_flush() noexcept nogil:
     """__xsk_map_flush(): of all sockets that were given something."""
     cdef int i
     for i in range(XSK_POOLS_MAX):
-        if Z_pools[i].live:
+        if Z_pools[i].live and Z_pools[i].n_new:
             Z_pools[i].n_rx += Z_pools[i].n_new
             Z_pools[i].n_new = 0
+            Z_pools[i].n_hidden = 0
 
 
 cdef int xsk_user_fill(XskPool* p, int n, bint wrong) noexcept nogil:
     """The user puts up to n of his chunks into the fill ring, behind an address that is none; how
-    many entries."""
+    many entries. Only of what the kernel told him does he know that there is room again."""
     cdef int k, done = 0
-    if wrong and p.n_fill < XSK_FILL_MAX:
+    if wrong and p.n_fill + p.n_hidden < XSK_FILL_MAX:
         p.fill[(p.fill_head + p.n_fill) % XSK_FILL_MAX] = -1
         p.n_fill += 1
         done += 1
-    while n and p.n_user and p.n_fill < XSK_FILL_MAX:
+    while n and p.n_user and p.n_fill + p.n_hidden < XSK_FILL_MAX:
         step(b"xsk_user_fill:loop")
         k = p.user[p.user_head]
         p.user_head = (p.user_head + 1) % XSK_CHUNKS_MAX

@@ -9,6 +9,7 @@ that of conform/agent.py; standard library only.
 import ctypes
 import fcntl
 import importlib.util
+import mmap
 import os
 import re
 import socket
@@ -26,7 +27,7 @@ _spec.loader.exec_module(agent)
 DEVICE = b"eth0"
 NODE = "/dev/vfuzz_net"
 PLUG, UNPLUG, POLL, BUSY_POLL, FREEZE, RESTORE, LOOK, DRAIN, LET = 0, 1, 8, 9, 10, 11, 12, 13, 14
-TARGETS = 19
+TARGETS, END, WORK, XSK, XSK_GONE = 19, 21, 22, 23, 24
 QUEUES = 3
 NO_PACKETS = (0, 0, 0)
 REQUEST = struct.Struct("<12I")
@@ -130,8 +131,8 @@ class Interface:
 
 BPF = 321
 MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, PROG_LOAD = 0, 1, 2, 5
-MAP_TYPE_ARRAY, PROG_TYPE_XDP, PROG_HAS_FRAGS = 2, 6, 1 << 5
-ADJUST_HEAD, REDIRECT, ADJUST_META, ADJUST_TAIL = 44, 23, 54, 65  # helpers
+MAP_TYPE_ARRAY, MAP_TYPE_XSKMAP, PROG_TYPE_XDP, PROG_HAS_FRAGS = 2, 17, 6, 1 << 5
+ADJUST_HEAD, REDIRECT, REDIRECT_MAP, ADJUST_META, ADJUST_TAIL = 44, 23, 51, 54, 65  # helpers
 XDP_PASS, XDP_REDIRECT = 2, 4
 VERDICTS = 16
 HEAD = struct.Struct("<3I52x")  # verdicts, the one for the next packet, bytes written so far
@@ -139,6 +140,7 @@ VERDICT = struct.Struct("<9I28x")  # returns, where to, count, push, pull, grow,
 RETURNS, WHERE, COUNT, PUSH, PULL, GROW, TRIM, META, WRITE = range(HEAD.size, HEAD.size + 36, 4)
 META_MAX = 252
 GONE = 0x7FFFFF00  # an interface that is not there
+SOCKET = 0x7FFFFF01  # none at all: the AF_XDP socket of the queue
 RTM_SETLINK, IFLA_XDP, IFLA_XDP_FD, IFLA_XDP_FLAGS = 19, 43, 1, 3
 NLA_F_NESTED, NLMSG_ERROR, XDP_FLAGS_DRV_MODE = 1 << 15, 2, 1 << 2
 
@@ -196,6 +198,10 @@ class Assembler:
     def if_above(self, dst, src, where):
         self.put(0x2D, dst, src, where)
 
+    def map(self, dst, fd):
+        self.put(0x18, dst, 1, imm=fd)
+        self.put(0)
+
     def map_value(self, dst, fd):
         self.put(0x18, dst, 2, imm=fd)
         self.put(0)
@@ -206,8 +212,9 @@ class Assembler:
         return b"".join(struct.pack("<BBhi", *one) for one in self.code)
 
 
-def program_of(fd):
-    """A program that does with each packet what the verdicts in a map say, and counts them down.
+def program_of(fd, sockets):
+    """A program that does with each packet what the verdicts in map `fd` say, and counts them down;
+    `sockets` has that of each queue.
 
     Bytes that it writes are those of model origin `program`: 1 + 7 * n for the n-th of all.
     """
@@ -276,8 +283,15 @@ def program_of(fd):
     a.load(0, verdict, RETURNS)
     a.unless_equal(0, XDP_REDIRECT, "out")
     a.load(1, verdict, WHERE)
+    a.if_equal(1, SOCKET, "socket")
     a.set(2, 0)
     a.call(REDIRECT)
+    a.put(0x95)
+    a.label("socket")
+    a.map(1, sockets)
+    a.load(2, ctx, 16)  # rx_queue_index
+    a.set(3, 0)  # XDP_ABORTED where there is none
+    a.call(REDIRECT_MAP)
     a.label("out")
     a.put(0x95)
     return a.bytes()
@@ -309,14 +323,15 @@ class Programs:
     def __init__(self, targets):
         """targets: interfaces by number: another device, a CPU's, one that is full."""
         device, cpu, full = targets
-        self.where = (device, cpu, GONE, full)  # as the op names them
+        self.where = (device, cpu, GONE, full, SOCKET)  # as the op names them
         self.key = ctypes.create_string_buffer(4)
         self.value = ctypes.create_string_buffer(HEAD.size + VERDICTS * VERDICT.size)
         self.fd = self.bpf(MAP_CREATE, struct.pack("<5I", MAP_TYPE_ARRAY, 4, len(self.value), 1,
                                                    0))  # fmt: skip
         self.at = struct.pack("<I4xQQQ", self.fd, ctypes.addressof(self.key),
                               ctypes.addressof(self.value), 0)  # fmt: skip
-        code = program_of(self.fd)
+        self.sockets = self.bpf(MAP_CREATE, struct.pack("<5I", MAP_TYPE_XSKMAP, 4, 4, QUEUES, 0))
+        code = program_of(self.fd, self.sockets)
         # two of each kind: one that is attached already is not attached anew
         self.loaded = [None] + [[self.load(code, flags) for _ in range(2)]
                                 for flags in (0, PROG_HAS_FRAGS)]  # fmt: skip
@@ -370,6 +385,12 @@ class Programs:
         self.bpf(MAP_UPDATE, self.at)
         return n + 1
 
+    def of_queue(self, queue, fd):
+        """Redirection to the socket of a queue goes to this one, until it is closed."""
+        both = ctypes.create_string_buffer(struct.pack("<II", queue, fd), 8)
+        at = ctypes.addressof(both)
+        self.bpf(MAP_UPDATE, struct.pack("<I4xQQQ", self.sockets, at, at + 4, 0))
+
     @staticmethod
     def place(i):
         return HEAD.size + i * VERDICT.size
@@ -389,6 +410,113 @@ class Programs:
                 if ret == 0:  # the next is another one than what is attached
                     self.turn ^= 1
                 return ret
+
+
+# ---- AF_XDP --------------------------------------------------------------------------------------
+
+AF_XDP, SOL_XDP = 44, 283
+XDP_MMAP_OFFSETS, XDP_RX_RING, XDP_TX_RING, XDP_UMEM_REG = 1, 2, 3, 4
+XDP_FILL_RING, XDP_COMPLETION_RING = 5, 6
+XDP_ZEROCOPY = 1 << 2
+PGOFF_RX, PGOFF_FILL = 0, 1 << 32
+FILL_MAX, MEMORY = 64, 32 * 4096
+DESC = struct.Struct("<QII")
+NO_CHUNK = 1 << 40  # an address that is none
+INDEX = struct.Struct("<I")
+
+
+class Ring:
+    """A ring that socket and kernel share: `at` is where its producer, consumer and entries are."""
+
+    def __init__(self, fd, option, num, page, at, entry):
+        fd.setsockopt(SOL_XDP, option, num)
+        self.producer, self.consumer, self.entries, _ = at
+        self.map = mmap.mmap(fd.fileno(), self.entries + num * entry, offset=page)
+        self.num, self.entry = num, entry
+
+    def index(self, where):
+        return INDEX.unpack_from(self.map, where)[0]
+
+    def n(self):
+        return self.index(self.producer) - self.index(self.consumer) & 0xFFFFFFFF
+
+    def place(self, where):
+        """Where the entry is that one of the indices says."""
+        return self.entries + self.index(where) % self.num * self.entry
+
+    def advance(self, where):
+        INDEX.pack_into(self.map, where, self.index(where) + 1 & 0xFFFFFFFF)
+
+
+class XdpSocket:
+    """An AF_XDP socket with memory of its own, and its user, who has some of the chunks."""
+
+    def __init__(self, chunk, headroom, chunks, num, filled):
+        """Raises OSError."""
+        self.size = chunk
+        self.mine = list(range(chunks))  # chunks of the user, oldest first
+        self.memory = mmap.mmap(-1, MEMORY, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self.rings = []
+        self.sock = socket.socket(AF_XDP, socket.SOCK_RAW, 0)
+        try:
+            where = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
+            self.sock.setsockopt(SOL_XDP, XDP_UMEM_REG,
+                                 struct.pack("<QQIIII", where, chunk * chunks, chunk, headroom, 0,
+                                             0))  # fmt: skip
+            at = self.sock.getsockopt(SOL_XDP, XDP_MMAP_OFFSETS, 128)
+            rx, _, fill, _ = struct.iter_unpack("<4Q", at)
+            self.fill = Ring(self.sock, XDP_FILL_RING, FILL_MAX, PGOFF_FILL, fill, 8)
+            self.rings.append(self.fill)
+            self.sock.setsockopt(SOL_XDP, XDP_COMPLETION_RING, FILL_MAX)
+            self.rx = Ring(self.sock, XDP_RX_RING, num, PGOFF_RX, rx, DESC.size)
+            self.rings.append(self.rx)
+            self.sock.setsockopt(SOL_XDP, XDP_TX_RING, 1)  # there is no wakeup without
+        except OSError:
+            self.close()
+            raise
+        self.give(filled, False)
+
+    def close(self):
+        """A ring that is mapped holds the socket too."""
+        for ring in self.rings:
+            ring.map.close()
+        self.sock.close()
+
+    def bind(self, interface, queue):
+        """0 or -errno."""
+        name = struct.pack("<HHIII", AF_XDP, XDP_ZEROCOPY, interface, queue, 0)
+        return -ctypes.get_errno() if agent.libc.bind(self.sock.fileno(), name, len(name)) else 0
+
+    def give(self, count, wrong):
+        """Chunks to the fill ring, behind an address that is none: how many entries."""
+        given = ([NO_CHUNK] if wrong else []) + [k * self.size for k in self.mine[:count]]
+        given = given[: FILL_MAX - self.fill.n()]
+        for address in given:
+            struct.pack_into("<Q", self.fill.map, self.fill.place(self.fill.producer), address)
+            self.fill.advance(self.fill.producer)
+        del self.mine[: len(given) - bool(wrong and given)]
+        return len(given)
+
+    def take(self, count):
+        """Packets from the receive ring: (how many, bytes, CRC of those, CRC of places)."""
+        n = size = data_crc = at_crc = 0
+        while n < count and self.rx.n():
+            address, length, _ = DESC.unpack_from(self.rx.map, self.rx.place(self.rx.consumer))
+            self.rx.advance(self.rx.consumer)
+            chunk, offset = divmod(address, self.size)
+            data_crc = zlib.crc32(self.memory[address : address + length], data_crc)
+            at_crc = zlib.crc32(struct.pack("<HHH", chunk, offset, length), at_crc)
+            size += length
+            self.mine.append(chunk)
+            n += 1
+        return n, size, data_crc, at_crc
+
+    def wake(self):
+        try:
+            self.sock.send(b"", socket.MSG_DONTWAIT)
+        except OSError as error:
+            return -error.errno
+        return 0
 
 
 class Machine(agent.Machine):
@@ -416,6 +544,7 @@ class Machine(agent.Machine):
         self.packet = bytearray(PACKET_MAX)
         self.interface = Interface()
         self.programs = Programs([self.do(TARGETS, i)[0] for i in range(3)])
+        self.sockets = {}
         # whatever the kernel does by itself is done before this process goes on
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
@@ -485,6 +614,8 @@ class Machine(agent.Machine):
         fresh = program["open"] or program["rxhash"] or program["channels"] > 1
         before = self.look(None, None if fresh else answer)
         answers = [self.step(action) for action in program["steps"]]
+        if self.sockets:
+            self.close_sockets()
         self.do(UNPLUG)
         got = self.receive_packets()
         return (made, [before, *answers], (0, 0), log + self.log(), got)
@@ -511,6 +642,8 @@ class Machine(agent.Machine):
         if kind == "consume":
             got = self.receive_packets(action[1])
             return self.look(got[0], got=got)
+        if kind == "xsk":
+            return self.xsk(*action[1:])
         return self.look(getattr(self, kind)(*action[1:]))
 
     # ---- what the user does ----
@@ -545,6 +678,9 @@ class Machine(agent.Machine):
         self.do(DRAIN)
         return self.interface.resize(num)
 
+    def work(self):
+        return self.do(WORK)[0]
+
     def xdp(self, kind, let):
         """let: refill work may follow, and waits for contexts."""
         interface = self.do(DRAIN)[1]
@@ -556,6 +692,59 @@ class Machine(agent.Machine):
 
     def verdict(self, *what):
         return self.programs.verdict(*what)
+
+    def close_sockets(self):
+        """The program is over: the device is broken, and its sockets go, and nothing is compared.
+        The driver has a queue that is out of use back for that: docs/findings has why."""
+        self.do(END)
+        answer = self.do(LOOK)
+        if answer[1] and max(self.sockets) >= answer[8]:
+            self.programs.attach(answer[1], 1)
+        for queue in sorted(self.sockets):
+            self.unbind(queue)
+
+    def unbind(self, queue):
+        self.do(XSK, queue, 0)
+        self.sockets.pop(queue).close()
+        self.do(XSK_GONE, queue)
+
+    def xsk(self, kind, queue, *what):
+        """An op of AF_XDP: what it returns, and what the user sees of rings and packets."""
+        taken = (0, 0, 0)
+        if kind == "bind":
+            ret = self.xsk_bind(queue, *what)
+        elif queue not in self.sockets:
+            return self.look(-1)
+        elif kind == "unbind":
+            self.do(DRAIN)
+            self.unbind(queue)
+            ret = 0
+        elif kind == "fill":
+            ret = self.sockets[queue].give(*what)
+        elif kind == "take":
+            ret, *taken = self.sockets[queue].take(*what)
+        else:
+            ret = self.sockets[queue].wake()
+        of = self.sockets.get(queue)
+        return (*self.look(ret), (of.fill.n(), of.rx.n(), *taken) if of else ())
+
+    def xsk_bind(self, queue, *memory):
+        interface = self.do(DRAIN)[1]
+        try:
+            made = XdpSocket(*memory)
+        except OSError as error:
+            return -error.errno
+        if queue not in self.sockets:
+            self.do(XSK, queue, 1)
+        ret = made.bind(interface, queue)
+        if ret == 0:
+            self.sockets[queue] = made
+            self.programs.of_queue(queue, made.sock.fileno())
+        else:
+            made.close()
+            if queue not in self.sockets:
+                self.do(XSK, queue, 0)
+        return ret
 
     def freeze(self):
         self.do(DRAIN)

@@ -17,6 +17,11 @@ cdef struct Observed:           # of the running op
     uint32_t frame_bytes        # of XDP frames that left
     uint32_t frame_crc
     bint frame_unknown
+    uint32_t taken              # packets that the user took from a receive ring
+    uint32_t taken_bytes
+    uint32_t taken_crc
+    uint32_t taken_at           # CRC-32 of their chunks, places in them, and lengths
+    bint taken_unknown
 
 cdef Observed O
 
@@ -107,6 +112,41 @@ cdef cold_void observe_frames() noexcept nogil:
     obs(b"frame_bytes", O.frame_bytes)
     if not O.frame_unknown:
         obs(b"frame_crc", O.frame_crc)
+
+
+cdef cold_void observe_chunk(int id) noexcept nogil:
+    """The user takes a packet from the receive ring of an AF_XDP socket, and reads it."""
+    cdef const Chunk* c = xsk_chunk(id)
+    cdef uint8_t at[6]
+    cdef int i, n = pieces_add(0, c.data, c.len, b"observe_chunk:pieces")
+    cdef uint32_t k, crc = ~O.taken_at
+    put_u16(at, (id - 1) % XSK_CHUNKS_MAX)
+    put_u16(at + 2, <uint32_t>(c.data - xsk_chunk_addr(id)))
+    put_u16(at + 4, c.len)
+    for i in range(6):
+        crc = crc_byte(crc, at[i])
+    O.taken_at = ~crc
+    O.taken += 1
+    O.taken_bytes += c.len
+    crc = ~O.taken_crc
+    for i in range(n):
+        if K_pieces[i].origin <= ORIGIN_CPU:
+            O.taken_unknown = True
+        for k in range(K_pieces[i].size):
+            crc = crc_byte(crc, origin_byte(K_pieces[i].origin, K_pieces[i].at + k))
+    O.taken_crc = ~crc
+
+
+cdef cold_void observe_socket(int q) noexcept nogil:
+    """What the user of an AF_XDP socket sees of its rings, behind an op of AF_XDP."""
+    if xsk_bound(q):
+        obs(b"fill", Z_pools[q].n_fill + Z_pools[q].n_hidden)
+        obs(b"ready", Z_pools[q].n_rx)
+    if O.taken:
+        obs(b"taken_bytes", O.taken_bytes)
+        obs(b"taken_at", O.taken_at)
+        if not O.taken_unknown:
+            obs(b"taken_crc", O.taken_crc)
 
 
 cdef cold_void observe_sq(int i) noexcept nogil:

@@ -27,7 +27,7 @@ from vfuzz.conform.projection import (
     Step,
 )
 from vfuzz.program.schema import OpCall, ProgramData
-from vfuzz.targets.virtio_net.ops import BOOT, FEATURES, INET_CHECKSUMS, INET_KINDS, SCHEMA, TARGETS
+from vfuzz.targets.virtio_net.ops import BOOT, FEATURES, INET_CHECKSUMS, INET_KINDS, SCHEMA
 
 if TYPE_CHECKING:
     from vfuzz.api import Program
@@ -43,12 +43,12 @@ AGENT = Path(__file__).resolve().with_name("agent.py")
 #: Ops that the guest leaves out: no observable of another op depends on them.
 SKIPPED = {
     "forward": "forward is done as consume(count=1): what a process sends is another packet",
-    "xsk_bind": "no socket is bound: 6.1 has no zero copy, 6.12 does not tell the core that it has",
 }
+#: The same, in linux-7.2.
+NO_SOCKETS = "no socket is bound: what zero copy of 7.2 does the model does not know yet"
 #: Ops that the guest does not do and that others depend on.
 CANNOT: dict[str, str] = {}
-#: Without a socket they do nothing, in the kernel as in the model.
-_OF_SOCKETS = ("xsk_unbind", "xsk_fill", "xsk_take", "xsk_wakeup")
+_OF_SOCKETS = ("xsk_bind", "xsk_unbind", "xsk_fill", "xsk_take", "xsk_wakeup")
 #: How a generated program begins mostly.
 BEGIN = ("open",)
 #: Boot options that many programs in a row have alike: none is dear to change.
@@ -74,11 +74,11 @@ HELD, SETTLE = "held", "settle"
 #: Violations of the model after which the real kernel's memory is not what it should be, or at
 #: which the kernel ends (S11) or warns (S16) by itself.
 SPOILS = ("S1", "S3", "S5", "S6", "S8", "S9", "S10", "S11", "S12", "S13", "S14", "S16", "S23",
-          "S24")  # fmt: skip
+          "S24", "S40")  # fmt: skip
 #: Violations of the model in whose op the kernel stays for ever: all that is left is a dead guest.
-ENDLESS = ("S45@poll_cleantx:loop",)
+ENDLESS = ("S45@poll_cleantx:loop", "S46@refill_work:after_resize")
 #: Ops that wait for a scheduled context, so that the kernel polls it first.
-_WAITS = ("close", "resize", "freeze", "channels", "xdp")
+_WAITS = ("close", "resize", "freeze", "channels", "xdp", "xsk_bind", "xsk_unbind")
 #: Ops of programs that need one attached.
 _XDP = ("xdp", "xmit")
 
@@ -102,7 +102,6 @@ _INET_BYTES = {"TCP4": 54, "UDP4": 42, "TCP6": 74, "UDP6": 62, "OPTIONS6": 82, "
                "VXLAN": 104, "SCTP": 62}  # fmt: skip
 _GSO_NAMES = next(a for op in SCHEMA.ops if op.name == "rx" for a in op.args
                   if a.name == "gso_type").names  # fmt: skip
-_SOCKET = TARGETS.index("SOCKET")
 _ACTION_NAMES = next(a for op in SCHEMA.ops if op.name == "verdict" for a in op.args
                      if a.name == "action").names  # fmt: skip
 
@@ -125,6 +124,7 @@ class Machine:
     pairs: int
     num: int
     mtu: int  # 0: not given
+    sockets: bool  # AF_XDP sockets can have zero copy
 
     @property
     def size_max(self) -> int:
@@ -134,6 +134,7 @@ class Machine:
 
 def _machine(boot: Mapping[str, int], era: str) -> Machine:
     said = {name for name, bit in _FEATURE_AT.items() if boot["features"] & bit}
+    sockets = era == "linux-6.12" and "XSK_ZC" in said
     if "RING_PACKED" in said:
         said.add("VERSION_1")
     if boot["mtu"] < 68:
@@ -149,7 +150,7 @@ def _machine(boot: Mapping[str, int], era: str) -> Machine:
         frags = 17 if said & gso else -(-mtu // _PAGE)
         while num < frags + 2:
             num *= 2
-    return Machine(frozenset(said), era, pairs, num, mtu)
+    return Machine(frozenset(said), era, pairs, num, mtu, sockets)
 
 
 def generated(boot: dict[str, int]) -> dict[str, int]:
@@ -168,7 +169,7 @@ def left_out(boot: Mapping[str, int]) -> Container[str]:
 
 def _possible(boot: Mapping[str, int]) -> dict[str, int]:
     """Boot options without what these kernels have not."""
-    none = _FEATURE_AT["PREMAPPED"] | _FEATURE_AT["XDP_CSUM"] | _FEATURE_AT["XSK_ZC"]
+    none = _FEATURE_AT["PREMAPPED"] | _FEATURE_AT["XDP_CSUM"]
     return {**boot, "swiotlb": 0, "features": boot["features"] & ~none}
 
 
@@ -190,10 +191,10 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
 
     A poll and the refill work race with nothing here (`race`): the guest has one processor, and
     its kernel is not preempted. A user who takes NAPI away waits for a scheduled context: polls
-    stand before `close`, `resize`, `freeze`, `channels` and `xdp`. Refill work is never put off:
-    `channels`, `restore` and with MQ `xdp` have `work` behind them, and the polls of contexts that
-    were switched on again. How: "" as it is, HELD not at all, SETTLE when the kernel has done all
-    of it, or a reason of SKIPPED.
+    stand before `close`, `resize`, `freeze`, `channels`, `xdp`, `xsk_bind`, `xsk_unbind` and, with
+    sockets, `work`. Refill work is not put off behind `channels`, `restore` and with MQ `xdp`: they
+    have `work` behind them, and the polls of contexts that were switched on again. How: "" as it
+    is, HELD not at all, SETTLE when the kernel has done all of it, or why it does not.
     """
     schema = program.target.schema
     machine = _machine(program.boot, era)
@@ -211,6 +212,7 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
         shown.append(show)
 
     frozen = False
+    sockets = machine.sockets and "xsk_bind" in called
     # 7.2 takes the first bytes of a key that is too long
     there = era == "linux-7.2" or not (
         machine.features & {"RSS", "HASH_REPORT"} and boot["rss_max_key_size"] > _KEY_MAX
@@ -232,17 +234,12 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
         if name == "forward":
             put(schema.call("consume", count=1), SKIPPED[name])
             continue
-        if name == "xsk_bind" or name in _OF_SOCKETS:
-            put(op, SKIPPED.get(name, ""), "")
+        if name == "xsk_bind" and era == "linux-7.2":
+            put(op, NO_SOCKETS, "")
             continue
-        if name == "verdict" and args["target"] == _SOCKET:
-            # there is no socket: the program aborts, if that is where it redirects to
-            redirects = args["action"] == _ACTION_NAMES.index("REDIRECT")
-            aborts = {"action": _ACTION_NAMES.index("ABORTED")} if redirects else {}
-            op = replace(op, args=tuple({**args, **aborts, "target": 0}.values()))
         acts = there and frozen == (name == "restore")
         works = name in ("channels", "restore") or (name == "xdp" and "MQ" in machine.features)
-        if name in _WAITS and acts:
+        if (name in _WAITS or (name == "work" and sockets)) and acts:
             for each in poll:
                 put(each)
                 put(each)  # it may have been scheduled again meanwhile
@@ -326,13 +323,13 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
             break
         if violation is not None and i > violation.op:
             break  # the model does not know what is there, and it may spoil memory
-        if how[i] in SKIPPED.values():
+        if how[i] in (*SKIPPED.values(), NO_SOCKETS):
             skipped[i] = how[i]
         steps.append(_action(call, how[i], machine))
     payload = {
         "plug": (features & 0xFFFFFFFF, features >> 32, boot["pairs"], machine.num, machine.mtu,
                  boot["rss_max_key_size"], boot["rss_max_indirection_table_length"],
-                 int(conforming)),
+                 int(conforming), int(machine.sockets)),
         "order": str(int(bool(boot["high_order_alloc_disable"]))),
         "rxhash": _hashes(machine, boot),
         "channels": min(machine.pairs, boot["cpus"]) if "MQ" in machine.features else 1,
@@ -418,7 +415,22 @@ def _action(call: Step, how: str, machine: Machine) -> tuple[Any, ...]:
         return ("rx_mode", args["promisc"], args["allmulti"], args["unicast"], args["multicast"])
     if name == "break_device":
         return ("do", BREAK)
+    if name == "work" and machine.sockets:
+        return ("work",)
+    if name in _OF_SOCKETS and how != NO_SOCKETS:
+        return _of_socket(name, args, machine)
     return ("nop",)
+
+
+def _of_socket(name: str, args: Mapping[str, int], machine: Machine) -> tuple[Any, ...]:
+    """An op of AF_XDP."""
+    start = ("xsk", name.removeprefix("xsk_"), args["queue"] % machine.pairs)
+    if name == "xsk_bind":
+        return (*start, 2048 << args["chunk"], args["headroom"], args["chunks"],
+                1 << args["rx_order"], args["filled"])  # fmt: skip
+    if name == "xsk_fill":
+        return (*start, args["count"], bool(args["wrong"]))
+    return (*start, args["count"]) if name == "xsk_take" else start
 
 
 def _least(machine: Machine) -> int:
@@ -435,7 +447,8 @@ def _least(machine: Machine) -> int:
 _RET = {
     **dict.fromkeys(("rx", "burst", "use", "cont", "bad_used", "sent"), "sent"),
     **dict.fromkeys(("poll", "busy_poll", "open", "close", "channels", "resize", "freeze",
-                     "restore", "xdp", "verdict", "xmit", "nack", "break_device", "rx_mode"),
+                     "restore", "xdp", "verdict", "xmit", "nack", "break_device", "rx_mode",
+                     "work", *_OF_SOCKETS),
                     "ret"),
     **dict.fromkeys(("consume", "release"), "freed"),
 }  # fmt: skip
@@ -458,7 +471,7 @@ _IFINDEX, _WRONG, _PACKETS, _LENGTH, _FRAME, _CRC, _BYTES, _RX_QUEUES, _FILTER, 
 
 
 def _state(answer: Any) -> dict[str, int]:
-    _, look, stats, got = answer
+    _, look, stats, got = answer[:4]
     if look is None:
         return {}
     if not look[_IFINDEX]:
@@ -522,6 +535,11 @@ def observe(call: Step, answer: Any, show: str = "all") -> dict[str, int]:
             seen["packets"] = answer[1][_PACKETS]
         if call.name in ("sent", "release"):
             seen |= {"frame_bytes": answer[1][_BYTES], "frame_crc": answer[1][_CRC]}
+        if len(answer) > 4 and answer[4]:
+            fill, ready, size, data, places = answer[4]
+            seen |= {"fill": fill, "ready": ready}
+            if call.name == "xsk_take" and ret:
+                seen |= {"taken_bytes": size, "taken_crc": data, "taken_at": places}
     return seen
 
 

@@ -7,7 +7,11 @@
  *
  * A scheduled NAPI context does not run by itself: its poll function is replaced by one that
  * leaves it scheduled and off every list, and a command calls the driver's own with the budget
- * that a program asks for. The driver's code is untouched.
+ * that a program asks for. The driver's code is untouched. Refill work waits for its command too:
+ * its function is replaced by one that puts it off.
+ *
+ * Zero copy of 6.12 is behind two things that no release has: the driver does not say that it can
+ * do it, and its rings map what it has mapped. Both are data, and set where a program asks for it.
  */
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>
@@ -29,18 +33,22 @@
 #include <linux/workqueue.h>
 #include <net/busy_poll.h>
 #include <net/xdp.h>
+#include <net/xdp_sock_drv.h>
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
 #include <net/netdev_queues.h>
 #endif
 
 #include "device.h"
 
+#define VF_ZERO_COPY (LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0) && \
+		      LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0))
+
 #define VF_STATS_MAX 128
 
 enum vf_command {
 	VF_PLUG, VF_UNPLUG, VF_RX, VF_USE, VF_CONT, VF_BAD_USED, VF_IRQ, VF_KICKS, VF_POLL,
 	VF_BUSY_POLL, VF_FREEZE, VF_RESTORE, VF_LOOK, VF_DRAIN, VF_LET, VF_NACK, VF_XMIT, VF_SENT,
-	VF_RELEASE, VF_TARGETS, VF_BREAK,
+	VF_RELEASE, VF_TARGETS, VF_BREAK, VF_END, VF_WORK, VF_XSK, VF_XSK_GONE,
 };
 
 struct vf_request {
@@ -73,6 +81,8 @@ struct vf_answer {
 #define VF_DRAIN_MAX 100
 #define VF_SETTLE_MAX 50 /* ticks */
 #define VF_XMIT_MAX 16
+#define VF_NEVER (HZ * 3600 * 24)
+#define VF_PLACES 32 /* bytes behind struct virtqueue in which flags of a ring are */
 #define VF_AWAY_MAX 512
 #define VF_CPU_BULK 8 /* of a cpumap: frames that it takes together, frames that it has */
 #define VF_CPU_MAX 64
@@ -94,11 +104,17 @@ struct vf_net {
 	int passed[VF_QUEUES_MAX];	/* what the first of them returned */
 	bool let;			/* all polls go through */
 	bool frozen;			/* the driver has freed its queues */
+	bool ended;			/* nothing is received any more */
+	bool refilled;			/* since they do, refill work ran */
+	struct delayed_work *refill;	/* the driver's */
+	bool premap[VF_QUEUES_MAX];	/* receive rings that are not to map buffers */
+	bool premapped[VF_QUEUES_MAX];	/* and that do not */
 };
 
 static struct vf_net *vf;
 static struct platform_device *vf_parent;
 static int (*vf_driver_poll)(struct napi_struct *, int);
+static work_func_t vf_driver_refill;
 static DEFINE_MUTEX(vf_lock);
 
 /* ---- what device.h needs ---- */
@@ -356,6 +372,53 @@ static void vf_take_napi(void)
 	}
 }
 
+#if VF_ZERO_COPY
+/*
+ * Work that is due stays pending, for the driver to see and to cancel, until a command or what the
+ * user does runs it.
+ */
+static void vf_refill(struct work_struct *work)
+{
+	if (!vf->let) {
+		queue_delayed_work(system_wq, to_delayed_work(work), VF_NEVER);
+		return;
+	}
+	vf->refilled = true;
+	vf_driver_refill(work);
+}
+#endif
+
+/* The one delayed work that the driver's private data has. */
+static void vf_take_refill(void)
+{
+#if VF_ZERO_COPY
+	const size_t at = offsetof(struct delayed_work, timer.function);
+	char *priv = netdev_priv(vf->dev);
+	struct delayed_work *work;
+	size_t i;
+
+	for (i = 0; i + sizeof(*work) <= vf->dev->priv_len; i += sizeof(void *)) {
+		work = (struct delayed_work *)(priv + i);
+		if (*(void **)(priv + i + at) != (void *)delayed_work_timer_fn)
+			continue;
+		if (work->work.func != vf_refill)
+			vf_driver_refill = work->work.func;
+		work->work.func = vf_refill;
+		vf->refill = work;
+		break;
+	}
+#endif
+}
+
+/* Refill work that is pending runs now; whose contexts are scheduled has polled them before. */
+static int vf_run_refill(void)
+{
+	if (!vf->refill || !cancel_delayed_work(vf->refill))
+		return 0;
+	vf_driver_refill(&vf->refill->work);
+	return 1;
+}
+
 /* A softirq that was left to its thread has to come first. */
 static void vf_settle(void)
 {
@@ -489,6 +552,7 @@ static void vf_del_vqs(struct virtio_device *vdev)
 		vf->device.rx[i].live = vf->device.tx[i].live = 0;
 		vf->napi[i] = NULL;
 		vf->captured[i] = false;
+		vf->premap[i] = vf->premapped[i] = false;
 	}
 	vf->n_vqs = 0;
 }
@@ -538,9 +602,38 @@ static int vf_find_vqs(struct virtio_device *vdev, unsigned int n, struct virtqu
 	}
 	/* the control queue works before DRIVER_OK is there */
 	vf->control.enabled = 1;
-	if (vf->dev)
+	if (vf->dev) {
 		vf_take_napi();
+		vf_take_refill();
+	}
 	return 0;
+}
+
+/*
+ * A receive ring that is empty takes buffers as the driver has mapped them, or maps them itself.
+ * Nothing takes the former back: where it is kept is seen from the bytes that it changes.
+ */
+static void vf_premap(struct virtqueue *vq, int q)
+{
+#if VF_ZERO_COPY
+	static __u8 was[VF_PLACES], now[VF_PLACES];
+	__u8 *flags = (__u8 *)(vq + 1);
+	int i;
+
+	if (vf->premap[q] == vf->premapped[q])
+		return;
+	if (vf->premap[q]) {
+		memcpy(was, flags, sizeof(was));
+		if (virtqueue_set_dma_premapped(vq))
+			return;
+		memcpy(now, flags, sizeof(now));
+	} else {
+		for (i = 0; i < VF_PLACES; i++)
+			if (was[i] != now[i])
+				flags[i] = was[i];
+	}
+	vf->premapped[q] = vf->premap[q];
+#endif
 }
 
 static void vf_get_config(struct virtio_device *vdev, unsigned int at, void *to, unsigned int n)
@@ -609,6 +702,8 @@ static int vf_enable_vq(struct virtqueue *vq)
 	struct vf_queue *q = vf_queue_at(vq->index);
 
 	vf_place(vq);
+	if (vq->index != vf->cvq && !(vq->index & 1))
+		vf_premap(vq, vq->index / 2);
 	q->enabled = 1;
 	return 0;
 }
@@ -649,13 +744,14 @@ static int vf_drain(void)
 
 static struct vf_device vf_nobody; /* who has a name for what is seen at the end */
 
-static void vf_unplug(void)
+/* Nothing is received any more, and what is held back is let go. */
+static void vf_end(void)
 {
-	struct netdev_bpf none = { .command = XDP_SETUP_PROG };
 	int i;
 
-	if (!vf)
+	if (!vf || vf->ended)
 		return;
+	vf->ended = true;
 	vf->let = true;
 	if (vf->frozen)
 		virtio_device_restore(&vf->vdev);
@@ -671,6 +767,18 @@ static void vf_unplug(void)
 	if (vf->n_vqs)
 		__virtqueue_unbreak(vf->vqs[vf->cvq]);
 	vf_drain();
+}
+
+static void vf_unplug(void)
+{
+	struct netdev_bpf none = { .command = XDP_SETUP_PROG };
+
+	if (!vf)
+		return;
+	vf_end();
+	/* an interface that is down takes it along */
+	if (vf->refill)
+		cancel_delayed_work_sync(vf->refill);
 	if (vf->dev) {
 		/* while it is registered: later the queues that XDP has are not taken from the stack */
 		rtnl_lock();
@@ -682,7 +790,10 @@ static void vf_unplug(void)
 	vf = NULL;
 }
 
-/* arg: features (two words), pairs, ring, mtu, rss key size, rss table length, conforming */
+/*
+ * arg: features (two words), pairs, ring, mtu, rss key size, rss table length, conforming,
+ * zero copy is offered
+ */
 static int vf_plug(const __u32 *arg)
 {
 	struct net_device *dev;
@@ -734,6 +845,12 @@ static int vf_plug(const __u32 *arg)
 		dev->wanted_features &= ~NETIF_F_GRO;
 		dev->features &= ~NETIF_F_GRO;
 		vf_take_napi();
+		vf_take_refill();
+#if VF_ZERO_COPY
+		if (arg[8])
+			xdp_set_features_flag(dev, dev->xdp_features |
+						   NETDEV_XDP_ACT_XSK_ZEROCOPY);
+#endif
 	}
 	rtnl_unlock();
 	if (!vf->dev)
@@ -820,6 +937,20 @@ static void vf_look(struct vf_answer *a)
 	}
 }
 
+/* A socket was closed: what its pool has of the queue is given back later, by a worker. */
+static int vf_xsk_gone(__u32 q)
+{
+	int n;
+
+	rcu_barrier(); /* behind which that worker is asked */
+	for (n = 0; n < VF_SETTLE_MAX; n++) {
+		if (!vf->dev || !xsk_get_pool_from_qid(vf->dev, q))
+			return 0;
+		schedule_timeout_uninterruptible(1);
+	}
+	return -EBUSY;
+}
+
 static int vf_do(const struct vf_request *r)
 {
 	const __u32 *a = r->arg;
@@ -884,8 +1015,24 @@ static int vf_do(const struct vf_request *r)
 	case VF_DRAIN:
 		return vf_drain();
 	case VF_LET:
+		if (vf->let && !a[0] && !vf->refilled)
+			vf_run_refill(); /* it was pending before it was let */
 		vf->let = a[0];
+		vf->refilled = false;
 		return 0;
+	case VF_END:
+		vf_end();
+		return 0;
+	case VF_WORK:
+		if (vf->refill && delayed_work_pending(vf->refill))
+			vf_drain();
+		return vf_run_refill();
+	case VF_XSK: /* queue, is it going to have chunks? */
+		if (a[0] < VF_QUEUES_MAX)
+			vf->premap[a[0]] = a[1];
+		return 0;
+	case VF_XSK_GONE:
+		return vf_xsk_gone(a[0]);
 	case VF_NACK:
 		q = vf->device.nack != a[0];
 		vf->device.nack = a[0];

@@ -447,7 +447,7 @@ cdef int virtqueue_resize(int q, uint32_t num) noexcept nogil:
         num = <uint32_t>vq.num
         err = -ENOMEM
     kfree(mem, b"virtqueue_resize:free")
-    virtqueue_empty(vq, <int>num)
+    virtqueue_empty(vq, <int>num, err == 0)
     return err
 
 
@@ -465,10 +465,20 @@ cdef void virtqueue_recycle(int q) noexcept nogil:
         rq_free_unused_buf(&vi_rq[q], token)
 
 
-cdef void virtqueue_empty(Vq* vq, int num) noexcept nogil:
-    """The ring as it was at first, with `num` descriptors; the device may use it."""
+cdef void virtqueue_empty(Vq* vq, int num, bint fresh) noexcept nogil:
+    """The ring as it was at first, with `num` descriptors; the device may use it. Unless it is a
+    fresh one, what is free follows one another as it was given back: virtqueue_reinit_split() and
+    virtqueue_reinit_packed() leave that alone."""
     cdef bint premapped = vq.premapped, broken = vq.broken
+    cdef uint16_t next[VQ_MAX]
+    cdef int i, head = vq.free_head
+    for i in range(num):
+        next[i] = vq.extra[i].next
     vq_init(vq, num, vq.packed, vq.indirect, vq.event)
+    if not fresh:
+        vq.free_head = head
+        for i in range(num):
+            vq.extra[i].next = next[i]
     vq.premapped = premapped
     # virtqueue_init() leaves that alone: what is broken stays so
     vq.broken = broken

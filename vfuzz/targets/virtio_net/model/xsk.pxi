@@ -284,7 +284,7 @@ cdef int rq_bind_xsk_pool(ReceiveQueue* rq, int pool) noexcept nogil:
     virtnet_rx_pause(rq)
     preempt()
     virtqueue_recycle(rq.index)
-    virtqueue_empty(vq, vq.num)
+    virtqueue_empty(vq, vq.num, False)
     # the driver maps chunks, and maps or not what it has else
     vq.premapped = pool >= 0 or rq.do_dma
     rq.xsk_pool = pool + 1
@@ -383,7 +383,7 @@ cdef int virtnet_xsk_wakeup(int q) noexcept nogil:
 cdef int dev_xsk_bind(const vf_op* op, int q) noexcept nogil:
     """A umem is registered, then bind(): what xdp_umem_reg(), xsk_bind() and xp_assign_dev() ask
     first, in that order; 6.1's virtio_net has no ndo_xsk_wakeup and is refused as one that cannot.
-    """
+    An interface that is down is as good as any."""
     cdef uint32_t chunk_size = <uint32_t>2048 << op.arg[XSK_BIND_CHUNK]
     cdef uint32_t headroom = op.arg[XSK_BIND_HEADROOM]
     cdef uint32_t room
@@ -392,8 +392,6 @@ cdef int dev_xsk_bind(const vf_op* op, int q) noexcept nogil:
         return -EINVAL
     if not vi.registered or not vi.present:
         return -ENODEV
-    if not vi.up:
-        return -ENETDOWN
     if xsk_bound(q):
         return -EBUSY
     if q >= vi.real_num_rx_queues:
@@ -427,6 +425,8 @@ cdef int op_xsk_take(int q, uint32_t count) noexcept nogil:
         k = xsk_user_take(&Z_pools[q])
         if k < 0:
             break
+        if unlikely(W_trace):
+            observe_chunk(xsk_id(q, k))
         judge_xsk_taken(xsk_id(q, k))
         n += 1
     return <int>n
@@ -440,8 +440,7 @@ cdef apart_void op_xsk(const vf_op* op) noexcept nogil:
     if kind == OP_XSK_BIND:
         race_begin(<int>op.arg[XSK_BIND_RACE], <int>op.arg[XSK_BIND_AT])
         obs(b"ret", dev_xsk_bind(op, q))
-        return
-    if not xsk_bound(q):
+    elif not xsk_bound(q):
         obs(b"ret", -1)
     elif kind == OP_XSK_UNBIND:
         race_begin(<int>op.arg[XSK_UNBIND_RACE], <int>op.arg[XSK_UNBIND_AT])
@@ -454,3 +453,5 @@ cdef apart_void op_xsk(const vf_op* op) noexcept nogil:
     else:
         # xsk_check_common() has a word before the driver
         obs(b"ret", virtnet_xsk_wakeup(q) if vi.up else -ENETDOWN)
+    if unlikely(W_trace):
+        observe_socket(q)

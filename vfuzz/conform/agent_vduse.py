@@ -45,7 +45,7 @@ DEVICE = struct.Struct("<256sIIQII52xI")
 COMMAND = struct.Struct("<8IQ")
 DO = 3 << 30 | COMMAND.size << 16 | ord("D") << 8 | 1
 # commands of the module
-ASK, LEAVE, WAITS, RESET, CONFIG, MAP, UNMAP, ALLOC, FREE, WRITE, END, MEET = range(12)
+ASK, LEAVE, WAITS, RESET, CONFIG, MAP, UNMAP, ALLOC, FREE, WRITE, END, MEET, STOPPED, GO = range(14)
 
 
 def attempt(function, *arguments):
@@ -175,6 +175,7 @@ class Vduse:
         self.features = features | ACCESS_PLATFORM
         self.opened = [False, False]
         self.taken = [[], []]
+        self.asked = [[], []]
         self.clean_slate()
         for device in range(2):
             self.create(device)  # before 6.5 it fails already where later the next does
@@ -268,13 +269,48 @@ class Vduse:
 
     # ---- messages ----
 
-    def read(self, device, into_nothing):
-        request = self.request(device, into_nothing)
+    def read(self, device, into_nothing, meanwhile):
+        """meanwhile: what happens while the kernel copies the request: nothing, the oldest thread
+        times out (1) or is killed (2), another thread of the daemon replies (3)."""
+        if meanwhile:
+            request = self.stopped_read(device, into_nothing, meanwhile)
+        else:
+            request = self.request(device, into_nothing)
         if isinstance(request, int):
             return (request, None)
         kind, number = struct.unpack_from("<II", request)
         self.taken[device].append(number)
         return (kind, None)
+
+    def stopped_read(self, device, into_nothing, meanwhile):
+        """request() into a page that stops the kernel until something has happened."""
+        page = self.agent.mmap_at(None, 1, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED,
+                                  self.node, 0)  # fmt: skip
+        unread = [n for n in self.asked[device] if n not in self.taken[device]
+                  and self.command(WAITS, device, n)[0] == 1]  # fmt: skip
+        self.job = lambda: self.read_to(device, page)
+        self.go.release()
+        stopped = False
+        while not self.done.acquire(timeout=TURN_S):
+            if not stopped and self.command(STOPPED, 0)[0] == 1:
+                stopped = True
+                if meanwhile == 3:
+                    self.respond(device, min(unread), 0)
+                else:
+                    self.command(LEAVE, device, int(meanwhile == 2))
+                self.command(GO, 0, int(not into_nothing))
+        if self.error is not None:
+            raise self.error
+        request = self.result
+        if request == 0:
+            request = ctypes.string_at(page, MESSAGE)
+        self.agent.libc.munmap(page, PAGE)
+        return request
+
+    def read_to(self, device, address):
+        got = self.agent.libc.syscall(self.agent.SYS_READ, DAEMON + device,
+                                      ctypes.c_void_p(address), MESSAGE)  # fmt: skip
+        return -ctypes.get_errno() if got < 0 else 0
 
     def answer(self, device, which, result):
         """To the oldest request that was read and waits (0), the newest (1), none (2)."""
@@ -287,7 +323,10 @@ class Vduse:
 
     def ask(self, device, kind, soon):
         self.patience(device, THREAD_S if soon else 0)
-        return (self.command(ASK, device, kind)[0], None)
+        ret, number = self.command(ASK, device, kind)
+        if ret == 0:
+            self.asked[device].append(number)
+        return (ret, None)
 
     def leave(self, device, killed):
         return (self.command(LEAVE, device, int(killed))[0], None)
@@ -381,6 +420,7 @@ class Vduse:
         if ret:
             return (ret, None)
         self.patient.pop(device, None)
+        self.asked[device].clear()
         if device == 1:
             self.clean_slate()
         self.bounce = BOUNCE

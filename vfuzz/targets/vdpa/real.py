@@ -76,6 +76,7 @@ WATCH_NONE, WATCH_PINNED, WATCH_PINS, WATCH_PINS_FAILED = 0, 1, 2, 3
 
 #: What a kernel has that can do programs with VDUSE, and the module that they need then.
 VDUSE_SYMBOL, VDUSE_MODULE = "vduse_dev_msg_sync", "vfuzz_vduse"
+_TIMEOUT = 1  # vduse_read(meanwhile=timeout)
 #: What the driver of device 1 writes: nothing else that is not 0 was written by anybody.
 _DRIVERS_BYTE = 0x5A
 #: Parameters of the module vfuzz_calls, and what they are addresses of.
@@ -480,9 +481,7 @@ def _of_vduse(
     if name == "daemon":
         return ("vduse", name, args["mode"])
     if name == "vduse_read":
-        if words_of["meanwhile"] != "nothing":
-            raise Impossible("nothing stops the kernel while it copies a request")
-        return ("vduse", "read", device, bool(args["efault"]))
+        return ("vduse", "read", device, bool(args["efault"]), args["meanwhile"])
     if name == "vduse_reply":
         return ("vduse", "answer", device, args["which"], args["result"])
     if name == "vduse_request":
@@ -517,6 +516,8 @@ def _of_vduse(
 
 def _times_out(call: Step) -> bool:
     """Does a thread of the kernel give up because of its timeout?"""
+    if call.name == "vduse_read":
+        return call.args["meanwhile"] == _TIMEOUT
     return call.name == "vduse_leave" and not call.args["killed"]
 
 

@@ -4,7 +4,8 @@
  * driver's resets, looks at the configuration, bounced pages and coherent memory.
  *
  * /dev/vfuzz_vduse takes one command at a time, but for a reset: that waits for the daemon, who
- * may be the same process. Where the kernel has vduse_dev_msg_sync() is said by who loads the
+ * may be the same process. A page of it stops whoever touches it first, so that others can do
+ * something while the kernel copies to it. Where the kernel has vduse_dev_msg_sync() is said by who loads the
  * module, from System.map: a request of a known type that changes nothing has no other door.
  */
 #include <linux/device.h>
@@ -27,7 +28,7 @@
 
 enum vd_command {
 	VD_ASK, VD_LEAVE, VD_WAITS, VD_RESET, VD_CONFIG, VD_MAP, VD_UNMAP, VD_ALLOC, VD_FREE,
-	VD_WRITE, VD_END, VD_MEET,
+	VD_WRITE, VD_END, VD_MEET, VD_STOPPED, VD_GO,
 };
 
 struct vd_request {
@@ -319,6 +320,49 @@ static void vd_end(struct vdpa_device *vdpa, u32 device)
 	}
 }
 
+/* ---- the page that stops ---- */
+
+static struct completion vd_go;
+static bool vd_stopped;
+static bool vd_is_there; /* what becomes of the touch */
+
+static vm_fault_t vd_fault(struct vm_fault *vmf)
+{
+	struct page *page;
+
+	reinit_completion(&vd_go);
+	WRITE_ONCE(vd_stopped, true);
+	if (wait_for_completion_killable(&vd_go))
+		return VM_FAULT_SIGBUS;
+	if (!vd_is_there)
+		return VM_FAULT_SIGBUS;
+	page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	if (!page)
+		return VM_FAULT_OOM;
+	vmf->page = page;
+	return 0;
+}
+
+static const struct vm_operations_struct vd_vm = { .fault = vd_fault };
+
+static int vd_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	WRITE_ONCE(vd_stopped, false);
+	vma->vm_ops = &vd_vm;
+	return 0;
+}
+
+/* arg: may the touch succeed? */
+static long vd_let_go(const struct vd_request *r)
+{
+	if (!READ_ONCE(vd_stopped))
+		return -ENOENT;
+	vd_is_there = r->arg[0];
+	WRITE_ONCE(vd_stopped, false);
+	complete(&vd_go);
+	return 0;
+}
+
 /* ---- commands ---- */
 
 static long vd_do(struct vd_request *r)
@@ -335,6 +379,12 @@ static long vd_do(struct vd_request *r)
 		goto out;
 	case VD_END:
 		vd_end(vdpa, r->device);
+		goto out;
+	case VD_STOPPED:
+		ret = READ_ONCE(vd_stopped);
+		goto out;
+	case VD_GO:
+		ret = vd_let_go(r);
 		goto out;
 	}
 	ret = -ENODEV;
@@ -407,6 +457,7 @@ static long vd_ioctl(struct file *file, unsigned int cmd, unsigned long where)
 static const struct file_operations vd_file = {
 	.owner = THIS_MODULE,
 	.unlocked_ioctl = vd_ioctl,
+	.mmap = vd_mmap,
 };
 
 static struct miscdevice vd_misc = {
@@ -432,6 +483,7 @@ static int __init vd_start(void)
 
 	if (!sync || !VD_KNOWN)
 		return -EINVAL;
+	init_completion(&vd_go);
 	ret = vdpa_register_driver(&vd_driver);
 	if (ret)
 		return ret;

@@ -5,8 +5,9 @@
  *
  * /dev/vfuzz_vduse takes one command at a time, but for a reset: that waits for the daemon, who
  * may be the same process. A page of it stops whoever touches it first, so that others can do
- * something while the kernel copies to it. Where the kernel has vduse_dev_msg_sync() is said by who loads the
- * module, from System.map: a request of a known type that changes nothing has no other door.
+ * something while the kernel copies to it. Where the kernel has vduse_dev_msg_sync() is said by who
+ * loads the module, from System.map: a request of a known type that changes nothing has no other
+ * door.
  */
 #include <linux/device.h>
 #include <linux/delay.h>

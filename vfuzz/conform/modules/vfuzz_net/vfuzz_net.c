@@ -13,6 +13,7 @@
  * Zero copy of 6.12 is behind two things that no release has: the driver does not say that it can
  * do it, and its rings map what it has mapped. Both are data, and set where a program asks for it.
  */
+#include <linux/dma-mapping.h>
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>
 #include <linux/filter.h>
@@ -1133,6 +1134,13 @@ static int __init vf_start(void)
 	vf_parent = platform_device_register_simple("vfuzz_net", -1, NULL, 0);
 	if (IS_ERR(vf_parent))
 		return PTR_ERR(vf_parent);
+	/*
+	 * As the driver of any bus does it. Since 6.10 the kernel works out here that memory which is
+	 * mapped directly needs no syncs, and AF_XDP takes chunks from its fill ring in another way.
+	 */
+	err = dma_set_mask_and_coherent(&vf_parent->dev, DMA_BIT_MASK(64));
+	if (err)
+		return err;
 	/* it is never unloaded: the guest ends with it */
 	return misc_register(&vf_misc);
 }

@@ -321,3 +321,28 @@ def test_nothing_is_done_behind_what_the_model_found_if_a_sent_frame_may_be_lost
     assert "does not survive" in cut("0")[1]
     assert cut("VERSION_1") is None
     assert cut("0", "linux-6.12") is None
+
+
+def test_a_packet_beyond_all_fragments_is_not_done_behind_a_violation():
+    def cut(length: int):
+        # no program sees big packets, which is what the model ends with
+        text = (
+            "boot(profile=HOSTILE, features=VERSION_1|GUEST_UFO|CTRL_GUEST_OFFLOADS)\n"
+            f"open()\nxdp()\nuse(len=80)\nuse(len={length})\npoll()\n"
+        )
+        found = real.project(TARGET.parse(text), "linux-6.12", ())
+        assert found.result.violation.signature == "S37@judge_unseen:big"
+        return found.cut
+
+    assert "does not survive" in cut(69_601)[1]
+    assert cut(69_600) is None
+
+
+def test_refill_work_is_not_let_go_behind_a_socket():
+    text = (
+        "boot(features=VERSION_1|MQ|ACCESS_PLATFORM|XSK_ZC, pairs=2)\nopen()\n{}xdp()\npoll()\n"
+    )
+    bound = real.project(TARGET.parse(text.format("xsk_bind(chunks=1)\n")), "linux-6.12", ())
+    assert bound.cut is not None
+    assert bound.cut[1] == real.CHASE
+    assert real.project(TARGET.parse(text.format("")), "linux-6.12", ()).cut is None

@@ -45,6 +45,9 @@ SKIPPED = {
     "forward": "forward is done as consume(count=1): what a process sends is another packet",
 }
 #: The same, in linux-7.2.
+#: How often a queue whose fill ring is empty is refilled then is chance: the work switches NAPI on,
+#: whose poll finds nothing either and asks for the work.
+CHASE = "refill work runs, and of a socket without chunks it and NAPI ask for each other for ever"
 NO_SOCKETS = "no socket is bound: what zero copy of 7.2 does the model does not know yet"
 #: Ops that the guest does not do and that others depend on.
 CANNOT: dict[str, str] = {}
@@ -113,6 +116,10 @@ def guest_of(kernel: Kernel, key: tuple[str, ...]) -> Guest:
 
 
 # ---- the machine ---------------------------------------------------------------------------------
+
+
+#: Bytes that the first page of a big buffer has room for, and MAX_SKB_FRAGS of them.
+_BIG_PACKET = 69_600
 
 
 @dataclass(frozen=True)
@@ -211,7 +218,7 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
         how.append(way)
         shown.append(show)
 
-    frozen = False
+    frozen = bound = False
     sockets = machine.sockets and "xsk_bind" in called
     # 7.2 takes the first bytes of a key that is too long
     there = era == "linux-7.2" or not (
@@ -237,6 +244,7 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
         if name == "xsk_bind" and era == "linux-7.2":
             put(op, NO_SOCKETS, "")
             continue
+        bound = bound or (name == "xsk_bind" and machine.sockets)
         acts = there and frozen == (name == "restore")
         works = name in ("channels", "restore") or (name == "xdp" and "MQ" in machine.features)
         if (name in _WAITS or (name == "work" and sockets)) and acts:
@@ -247,7 +255,7 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
             put(op)
             frozen = frozen or (name == "freeze" and there)
             continue
-        put(op, "", "ret")
+        put(op, CHASE if bound else "", "ret")
         if name != "channels":
             frozen = False
             for each in poll:
@@ -311,6 +319,8 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
     cut = None
     for i, call in enumerate(calls_of(real)):
         why = "a failure is injected" if call.fail is not None else CANNOT.get(call.name)
+        if why is None and how[i] == CHASE:
+            why = CHASE
         if why is None and spoilt is not None and i >= spoilt:
             why = "the model found that it spoils memory"
         if why is None and endless is not None and i >= endless:
@@ -343,8 +353,13 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
 
 def _deadly(call: Step, machine: Machine) -> bool:
     """May a program do to small buffers by this verdict what the kernel ends or warns at: grow a
-    packet beyond its buffer, or send one whose frame 7.2 does not find again?"""
-    if call.name != "verdict" or "MRG_RXBUF" in machine.features:
+    packet beyond its buffer, or send one whose frame 7.2 does not find again? Or is this a packet
+    of big buffers that is longer than all of its fragments (R01)?"""
+    if "MRG_RXBUF" in machine.features:
+        return False
+    if max(call.args.get("len", 0), call.args.get("size", 0)) > _BIG_PACKET:
+        return True
+    if call.name != "verdict":
         return False
     sends = call.args["action"] == _ACTION_NAMES.index("TX")
     basic = not machine.features & {"VERSION_1", "HASH_REPORT"}

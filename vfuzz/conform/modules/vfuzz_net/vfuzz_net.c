@@ -108,6 +108,7 @@ struct vf_net {
 	bool ended;			/* nothing is received any more */
 	bool refilled;			/* since they do, refill work ran */
 	struct delayed_work *refill;	/* the driver's */
+	struct work_struct *rx_mode;	/* the driver's, if it tells the device by a work */
 	bool premap[VF_QUEUES_MAX];	/* receive rings that are not to map buffers */
 	bool premapped[VF_QUEUES_MAX];	/* and that do not */
 };
@@ -407,6 +408,28 @@ static void vf_take_refill(void)
 		work->work.func = vf_refill;
 		vf->refill = work;
 		break;
+	}
+#endif
+}
+
+/*
+ * The work that tells the device what to receive, which is idle by now, by its function's name. The
+ * driver of 6.1 has none.
+ */
+static void vf_find_rx_mode(void)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+	char *priv = netdev_priv(vf->dev), name[32];
+	struct work_struct *work;
+	size_t i;
+
+	for (i = 0; i + sizeof(*work) <= vf->dev->priv_len; i += sizeof(void *)) {
+		work = (struct work_struct *)(priv + i);
+		if (work->entry.next != &work->entry || !work->func)
+			continue;
+		snprintf(name, sizeof(name), "%ps", work->func);
+		if (!strcmp(name, "virtnet_rx_mode_work"))
+			vf->rx_mode = work;
 	}
 #endif
 }
@@ -847,6 +870,7 @@ static int vf_plug(const __u32 *arg)
 		dev->features &= ~NETIF_F_GRO;
 		vf_take_napi();
 		vf_take_refill();
+		vf_find_rx_mode();
 #if VF_ZERO_COPY
 		if (arg[8])
 			xdp_set_features_flag(dev, dev->xdp_features |
@@ -1020,6 +1044,8 @@ static int vf_do(const struct vf_request *r)
 			vf_run_refill(); /* it was pending before it was let */
 		vf->let = a[0];
 		vf->refilled = false;
+		if (vf->rx_mode)
+			flush_work(vf->rx_mode);
 		return 0;
 	case VF_END:
 		vf_end();

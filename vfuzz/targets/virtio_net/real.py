@@ -319,7 +319,7 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
     cut = None
     for i, call in enumerate(calls_of(real)):
         why = "a failure is injected" if call.fail is not None else CANNOT.get(call.name)
-        if why is None and how[i] == CHASE:
+        if why is None and how[i] == CHASE and _asked_again(ran, how, i):
             why = CHASE
         if why is None and spoilt is not None and i >= spoilt:
             why = "the model found that it spoils memory"
@@ -348,6 +348,18 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
     }  # fmt: skip
     return Shown(
         key=(), payload=payload, program=real, result=ran, skipped=skipped, cut=cut, shown=shown
+    )
+
+
+def _asked_again(ran: Any, how: list[str], at: int) -> bool:
+    """Does what follows an op, the refill work and its polls, ask for the refill work again?"""
+    calls = calls_of(ran.program)
+    last = how.index(SETTLE, at)
+    work = next(i for i in range(at, last) if calls[i].name == "work")
+    return any(
+        work <= event[0] <= last
+        for event in ran.raw_trace[1]
+        if event[1:3] == ("schedule", "work")
     )
 
 

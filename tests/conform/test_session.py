@@ -318,7 +318,7 @@ def test_what_ends_a_worker_ends_the_session(with_guests):
 
 def test_ctrl_c_asks_the_workers_what_they_have_done(with_guests, monkeypatch):
     def play(program: dict[str, Any]) -> list[tuple[Any, ...]]:
-        time.sleep(0.01)
+        time.sleep(0.002 * len(program["steps"]))
         return fine(program)
 
     made = with_guests(play)
@@ -331,7 +331,9 @@ def test_ctrl_c_asks_the_workers_what_they_have_done(with_guests, monkeypatch):
             raise KeyboardInterrupt
 
     made._tick = tick
+    # when the first worker has done its unit the other one is in the middle of a longer one
+    longer = TARGET.parse(TEXT.replace("close()", "get(what=STATUS)\n" * 4 + "close()"))
     with pytest.raises(KeyboardInterrupt):
-        made.run([TARGET.parse(TEXT)] * 400)
+        made.run([TARGET.parse(TEXT)] * 100 + [longer] * 300)
     assert asked[0] < made.totals.programs < 400
     assert made.totals.agreed == made.totals.programs

@@ -30,6 +30,28 @@ cdef cold_void observe_reset() noexcept nogil:
     memset(&O, 0, sizeof(O))
 
 
+cdef uint32_t crc_bytes(uint32_t crc, const uint8_t* bytes, int n) noexcept nogil:
+    """A CRC-32, and behind what it is of `n` bytes."""
+    cdef int i
+    crc = ~crc
+    for i in range(n):
+        crc = crc_byte(crc, bytes[i])
+    return ~crc
+
+
+cdef uint32_t crc_pieces(uint32_t crc, int n, bint* unknown) noexcept nogil:
+    """The same with the bytes of K_pieces[0..n). unknown: set where nobody wrote some of them."""
+    cdef int i
+    cdef uint32_t k
+    crc = ~crc
+    for i in range(n):
+        if K_pieces[i].origin <= ORIGIN_CPU:
+            unknown[0] = True
+        for k in range(K_pieces[i].size):
+            crc = crc_byte(crc, origin_byte(K_pieces[i].origin, K_pieces[i].at + k))
+    return ~crc
+
+
 cdef cold_void observe_packet(int s) noexcept nogil:
     """The stack lets go of an skb: a process reads it, Ethernet header and all."""
     cdef Skb* p = &K_skbs[s]
@@ -43,8 +65,6 @@ cdef cold_void observe_packet(int s) noexcept nogil:
 cdef cold_void observe_skb(int s) noexcept nogil:
     cdef Skb* p = &K_skbs[s]
     cdef uint8_t meta[18]
-    cdef int i, n
-    cdef uint32_t k, crc
     memset(meta, 0, sizeof(meta))
     O.packets += 1
     if p.gso_size:
@@ -58,10 +78,8 @@ cdef cold_void observe_skb(int s) noexcept nogil:
             meta[1] = HDR_GSO_UDP_L4
         else:
             # virtio_net_hdr_from_skb() knows no header for it: the socket says EINVAL instead
-            crc = ~O.meta_crc
-            for i in range(10):
-                crc = crc_byte(crc, 0xFF)
-            O.meta_crc = ~crc
+            memset(meta, 0xFF, 10)
+            O.meta_crc = crc_bytes(O.meta_crc, meta, 10)
             return
         if p.gso_type & SKB_GSO_TCP_ECN:
             meta[1] |= HDR_GSO_ECN
@@ -75,19 +93,8 @@ cdef cold_void observe_skb(int s) noexcept nogil:
         meta[10] = 1 << 7           # TP_STATUS_CSUM_VALID
     put_u16(meta + 14, p.len)
     put_u16(meta + 16, p.len >> 16)
-    crc = ~O.meta_crc
-    for i in range(18):
-        crc = crc_byte(crc, meta[i])
-    O.meta_crc = ~crc
-    n = skb_pieces(s, b"observe_packet:pieces")
-    crc = ~O.bytes_crc
-    for i in range(n):
-        if K_pieces[i].origin <= ORIGIN_CPU:
-            O.unknown = True
-            return
-        for k in range(K_pieces[i].size):
-            crc = crc_byte(crc, origin_byte(K_pieces[i].origin, K_pieces[i].at + k))
-    O.bytes_crc = ~crc
+    O.meta_crc = crc_bytes(O.meta_crc, meta, 18)
+    O.bytes_crc = crc_pieces(O.bytes_crc, skb_pieces(s, b"observe_packet:pieces"), &O.unknown)
 
 
 cdef cold_void observe_frame(int fr, uint32_t skip) noexcept nogil:
@@ -95,17 +102,12 @@ cdef cold_void observe_frame(int fr, uint32_t skip) noexcept nogil:
     cdef const XdpFrame* p = &X_frame[fr]
     cdef int i
     cdef int n = pieces_add(0, p.data + skip, p.len - skip, b"observe_frame:head")
-    cdef uint32_t k, crc = ~O.frame_crc
     for i in range(p.nr_frags):
         n = pieces_add(n, addr_of(p.frags[i].page, p.frags[i].offset), p.frags[i].size,
                        b"observe_frame:frag")
     for i in range(n):
         O.frame_bytes += K_pieces[i].size
-        if K_pieces[i].origin <= ORIGIN_CPU:
-            O.frame_unknown = True
-        for k in range(K_pieces[i].size):
-            crc = crc_byte(crc, origin_byte(K_pieces[i].origin, K_pieces[i].at + k))
-    O.frame_crc = ~crc
+    O.frame_crc = crc_pieces(O.frame_crc, n, &O.frame_unknown)
 
 
 cdef cold_void observe_frames() noexcept nogil:
@@ -118,23 +120,14 @@ cdef cold_void observe_chunk(int id) noexcept nogil:
     """The user takes a packet from the receive ring of an AF_XDP socket, and reads it."""
     cdef const Chunk* c = xsk_chunk(id)
     cdef uint8_t at[6]
-    cdef int i, n = pieces_add(0, c.data, c.len, b"observe_chunk:pieces")
-    cdef uint32_t k, crc = ~O.taken_at
     put_u16(at, (id - 1) % XSK_CHUNKS_MAX)
     put_u16(at + 2, <uint32_t>(c.data - xsk_chunk_addr(id)))
     put_u16(at + 4, c.len)
-    for i in range(6):
-        crc = crc_byte(crc, at[i])
-    O.taken_at = ~crc
+    O.taken_at = crc_bytes(O.taken_at, at, 6)
     O.taken += 1
     O.taken_bytes += c.len
-    crc = ~O.taken_crc
-    for i in range(n):
-        if K_pieces[i].origin <= ORIGIN_CPU:
-            O.taken_unknown = True
-        for k in range(K_pieces[i].size):
-            crc = crc_byte(crc, origin_byte(K_pieces[i].origin, K_pieces[i].at + k))
-    O.taken_crc = ~crc
+    O.taken_crc = crc_pieces(O.taken_crc, pieces_add(0, c.data, c.len, b"observe_chunk:pieces"),
+                             &O.taken_unknown)
 
 
 cdef cold_void observe_socket(int q) noexcept nogil:

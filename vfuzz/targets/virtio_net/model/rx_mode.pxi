@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The receive filter: what the interface wants to receive, and how the driver tells the device."""
 
+cdef extern from * nogil:
+    int __builtin_popcount(unsigned int x)
+
 cdef enum:
     ETH_ALEN = 6
     STACK_GROUP = 0x10          # 224.0.0.1 among multicast addresses, behind the user's four
@@ -37,7 +40,8 @@ cdef void rx_mode_commands() noexcept nogil:
     """virtnet_set_rx_mode() of 6.1, virtnet_rx_mode_work() of 6.12: three commands. What there is
     no memory for is not sent, and nobody tries again."""
     cdef uint64_t flag = 0, table
-    cdef uint32_t size = (bits_of(U.unicast) + bits_of(U.multicast)) * ETH_ALEN + 2 * 4
+    cdef uint32_t size = (__builtin_popcount(U.unicast)
+                          + __builtin_popcount(U.multicast)) * ETH_ALEN + 2 * 4
     if era_6_12():
         flag = kmalloc(1, b"rx_mode_commands:flag")
         if flag == 0:
@@ -93,13 +97,6 @@ cdef void enable_rx_mode_work() noexcept nogil:
 
 
 # ---- the core ----------------------------------------------------------------------------------
-
-cdef inline uint32_t bits_of(uint32_t x) noexcept nogil:
-    """How many of the lowest eight bits are set."""
-    x = (x & 0x55) + (x >> 1 & 0x55)
-    x = (x & 0x33) + (x >> 2 & 0x33)
-    return (x & 0x0F) + (x >> 4 & 0x0F)
-
 
 cdef inline void dev_set_rx_mode() noexcept nogil:
     """__dev_set_rx_mode(): of an interface that is up and there, and a device that filters."""

@@ -310,6 +310,7 @@ class Session:
                 continue
             groups.setdefault(projection.key, []).append((program, projection))
         for key, group in groups.items():
+            group.sort(key=lambda one: one[1].order)
             try:
                 self._part(key, group, started)
             except BaseException:

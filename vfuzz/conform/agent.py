@@ -66,6 +66,7 @@ FINIT_MODULE = 313
 DEBUGFS = b"/sys/kernel/debug"
 MEMORY = "/dev/mem"
 LEAST_AGES = (500, 1250, 1500, 5000)  # jiffies in five seconds
+LEAST_AGE_S = 5.1
 LEAK_REST_S = 0.05  # for what is freed later than its owner
 
 PROT_READ, PROT_WRITE = 1, 2
@@ -1027,11 +1028,15 @@ def counts():
 def leaks(age_at):
     """What kmemleak found that nobody points at, and was not told before; None: it is off.
 
-    An object is told when two scans miss it and it is the same in both.
+    An object is told when two scans miss it and it is the same in both. age_at: see no_least_age();
+    None: what it tells of has to become so old.
     """
     libc.mount(b"debugfs", DEBUGFS, b"debugfs", 0, None)
-    no_least_age(age_at)
-    time.sleep(LEAK_REST_S)
+    if age_at is None:
+        time.sleep(LEAST_AGE_S)
+    else:
+        no_least_age(age_at)
+        time.sleep(LEAK_REST_S)
     where = os.path.join(DEBUGFS.decode(), "kmemleak")
     with open(where, "wb", buffering=0) as file:
         try:

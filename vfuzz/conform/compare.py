@@ -21,7 +21,8 @@ __all__ = ["Divergence", "Row", "Verdict", "compare", "died", "said", "splat_of"
 
 #: The kernel's own words for what must not happen.
 _SPLAT = re.compile(
-    r"BUG: |WARNING: |KASAN|UBSAN|Oops|kmemleak: |general protection|refcount_t|list_(?:add|del)"
+    r"BUG: |WARNING: |KASAN|UBSAN|Oops|general protection|refcount_t|list_(?:add|del)"
+    r"|kmemleak: (?!\d+ new suspected)"  # what it suspects it is asked for
     r"|possible recursive|INFO: |Kernel panic|Unable to handle|scheduling while atomic"
 )
 #: Observables that are counts: a difference has a direction.

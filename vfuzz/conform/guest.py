@@ -172,7 +172,7 @@ class Guest:
             pass
         return frame[1]
 
-    def leaks(self, age_at: int) -> str:
+    def leaks(self, age_at: int | None) -> str:
         """What kmemleak found since the last time: its own words. age_at: kmemleak.of_age().
         Raises GuestDied, GuestFailed."""
         self._send(("leaks", age_at))

@@ -17,11 +17,13 @@ __all__ = ["PREFIX", "Leak", "can_scan", "of_age", "parse"]
 
 #: How the signature of a divergence that is a leak begins.
 PREFIX = "leak: "
-#: Functions that allocate for whoever calls them: it is he who lost it.
+#: Functions that allocate for whoever calls them, and what kmemleak does there: it is he who lost
+#: it.
 _ALLOCATES = re.compile(
-    r"_*(?:k[mvz]?[mvz]?alloc|kcalloc|kvcalloc|k?realloc|vmalloc|vzalloc|vcalloc|kmem_cache_alloc"
-    r"|kmemdup|kstrn?dup|memdup|slab_|kmemleak_|alloc_skb|alloc_percpu|pcpu_alloc|do_kmalloc"
-    r"|kmalloc)\w*(?:\.\w+)*"
+    r"(?:_*(?:k[mvz]?[mvz]?alloc|kcalloc|kvcalloc|k?realloc|vmalloc|vzalloc|vcalloc"
+    r"|kmem_cache_alloc|kmemdup|kstrn?dup|memdup|slab_|alloc_skb|alloc_percpu|pcpu_alloc|do_kmalloc"
+    r"|kmemleak_)|(?:stack_trace_save|save_stack_trace|set_track|_*(?:alloc|link|create)_object))"
+    r"\w*(?:\.\w+)*"
 )
 _HEAD = re.compile(r"unreferenced object .*\(size (\d+)\):")
 _FRAME = re.compile(r"\s+(?:\[<.*?>\] )?([\w.]+)\+0x[0-9a-f]+/0x[0-9a-f]+")
@@ -67,12 +69,14 @@ def _leak(lines: list[str]) -> Leak:
 
 
 def can_scan(kernel: Kernel) -> bool:
-    """Does it have kmemleak, and a memory whose least age can be set?"""
-    return "kmemleak" in kernel.options and kernel.has("read_mem")
+    """Was it built with kmemleak?"""
+    return "kmemleak" in kernel.options
 
 
-def of_age(kernel: Kernel) -> int:
-    """Where in /dev/mem the kernel has the age below which kmemleak tells of nothing. Raises
-    UsageError for a kernel that has none."""
+def of_age(kernel: Kernel) -> int | None:
+    """Where in /dev/mem the kernel has the age below which kmemleak tells of nothing. None: it has
+    no such file, so that has to be waited for."""
+    if not kernel.has("read_mem"):
+        return None
     start = kernel.address("__binary_start") & -_PAGE  # physical memory begins with the image
     return kernel.address("jiffies_min_age") - start

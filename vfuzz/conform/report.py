@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from vfuzz.conform import kmemleak
 from vfuzz.conform.compare import Verdict, plain, said
 from vfuzz.conform.kernel import Kernel
 from vfuzz.conform.session import Found, Totals
@@ -71,9 +70,6 @@ def text(totals: Totals, kernel: Kernel, era: str, quirks: tuple[str, ...],
             f"pins {totals.left[signature]:,})"
             for signature, count in totals.violations.most_common()
         ]
-    if "kmemleak" in kernel.options and not kmemleak.can_scan(kernel):
-        lines += ["", f"kernel {kernel.name} was not asked what memory it lost, for it has no "
-                  f"/dev/mem: build it again"]  # fmt: skip
     if totals.lost:
         lines += ["", "memory that the kernel lost in programs of which the model says so, or that "
                   "differ or end before (scans of kmemleak that found it):"]  # fmt: skip

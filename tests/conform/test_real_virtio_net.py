@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import marshal
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -265,6 +267,41 @@ def test_explained_differences_are_on_the_page():
     rows = re.findall(r"^\| `([^`]+)` \| ([^|]*) \|", table, re.MULTILINE)
     said = sorted((signature, eras.strip()) for signature, eras in rows)
     assert said == sorted((entry.signature, entry.era or "both") for entry in real.EXPLAINED)
+
+
+def test_commands_behind_each_other_are_given_to_the_module_together():
+    spec = importlib.util.spec_from_file_location("vfuzz_net_agent", real.AGENT)
+    assert spec is not None
+    assert spec.loader is not None
+    agent = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(agent)
+    machine = agent.Machine.__new__(agent.Machine)
+    machine.requests = bytearray(agent.MANY_MAX * agent.REQUEST.size)
+    machine.frozen = False
+    given: list[Any] = []
+
+    def many(silent: list[bool], answers: list[Any]) -> None:
+        each = agent.REQUEST.iter_unpack(machine.requests)
+        given.append([(*one[:3], quiet) for one, quiet in zip(each, silent, strict=False)])
+        answers.extend(silent)
+
+    def step(action: tuple[Any, ...]) -> str:
+        machine.frozen = action[0] == "freeze"
+        return str(action[0])
+
+    machine.many, machine.step = many, step
+    answers: list[Any] = ["before"]
+    rx, poll = ("do", real.RX, 1), ("do", real.POLL, 0, 7)
+    machine.steps([rx, poll, ("nop",), ("open",), ("freeze",), rx, ("restore",), rx], answers)
+    assert answers == ["before", False, False, True, "open", "freeze", "do", "restore", False]
+    assert given == [
+        [(real.RX, 1, 0, False), (real.POLL, 0, 7, False), (agent.LOOK, 0, 0, True)],
+        [(real.RX, 1, 0, False)],
+    ]
+    del given[:], answers[:]
+    machine.steps([poll] * (agent.MANY_MAX + 2) + [("close",)], answers)
+    assert [len(each) for each in given] == [agent.MANY_MAX, 2]
+    assert answers == [False] * (agent.MANY_MAX + 2) + ["close"]
 
 
 # ---- on a real kernel ----

@@ -327,6 +327,7 @@ class Session:
             broken = self._scans and projection.result.violation is not None
             groups.setdefault((projection.key, broken), []).append((program, projection))
         for (key, _), group in groups.items():
+            group.sort(key=lambda one: one[1].order)
             try:
                 self._part(key, group, started)
             except BaseException:

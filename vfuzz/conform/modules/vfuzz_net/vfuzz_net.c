@@ -2,7 +2,7 @@
 /*
  * vfuzz_net: a virtio transport with a virtio-net device behind it, inside of the guest.
  *
- * /dev/vfuzz_net takes one command at a time: make a device, let it do what a program says, run a
+ * /dev/vfuzz_net takes commands: make a device, let it do what a program says, run a
  * NAPI poll, suspend, and tell what the driver's rings look like. The device itself is device.h.
  *
  * A scheduled NAPI context does not run by itself: its poll function is replaced by one that
@@ -77,7 +77,14 @@ struct vf_answer {
 	__u64 stats[VF_STATS_MAX]; /* as ethtool -S shows them */
 };
 
+/* commands one after the other, each answer behind the one before */
+struct vf_many {
+	__u64 requests, answers; /* of the process */
+	__u32 count, bytes;	 /* bytes: that there is room for */
+};
+
 #define VF_DO _IOWR('V', 1, struct vf_request)
+#define VF_MANY _IOW('V', 2, struct vf_many)
 #define VF_VQS_MAX (2 * VF_QUEUES_MAX + 1)
 #define VF_DRAIN_MAX 100
 #define VF_SETTLE_MAX 50 /* ticks */
@@ -1110,16 +1117,15 @@ static int vf_send(const struct vf_request *request)
 	return errand.ret;
 }
 
-static long vf_ioctl(struct file *file, unsigned int cmd, unsigned long where)
+/* One command; how many bytes its answer has, which is where `to` says. */
+static long vf_one(void __user *from, void __user *to, size_t room)
 {
-	struct vf_request request;
 	static struct vf_answer answer; /* under the lock */
+	struct vf_request request;
 	size_t size;
-	int ret = 0;
+	long ret;
 
-	if (cmd != VF_DO)
-		return -ENOTTY;
-	if (copy_from_user(&request, (void __user *)where, sizeof(request)))
+	if (copy_from_user(&request, from, sizeof(request)))
 		return -EFAULT;
 	mutex_lock(&vf_lock);
 	memset(&answer, 0, sizeof(answer));
@@ -1129,12 +1135,44 @@ static long vf_ioctl(struct file *file, unsigned int cmd, unsigned long where)
 	answer.ret = vf_send(&request);
 	vf_settle();
 	vf_look(&answer);
-	/* the answer takes the request's place; it is larger, and the caller knows */
-	size = offsetof(struct vf_answer, stats) + answer.n_stats * sizeof(answer.stats[0]);
-	if (copy_to_user((void __user *)where, &answer, size))
+	ret = size = offsetof(struct vf_answer, stats) + answer.n_stats * sizeof(answer.stats[0]);
+	if (size > room)
+		ret = -ENOSPC;
+	else if (copy_to_user(to, &answer, size))
 		ret = -EFAULT;
 	mutex_unlock(&vf_lock);
 	return ret;
+}
+
+static long vf_ioctl(struct file *file, unsigned int cmd, unsigned long where)
+{
+	void __user *there = (void __user *)where;
+	struct vf_many many;
+	__u32 i, at = 0;
+	long ret;
+
+	switch (cmd) {
+	case VF_DO:
+		/* the answer takes the request's place; it is larger, and the caller knows */
+		ret = vf_one(there, there, sizeof(struct vf_answer));
+		return min(ret, 0L);
+	case VF_MANY:
+		if (copy_from_user(&many, there, sizeof(many)))
+			return -EFAULT;
+		for (i = 0; i < many.count; i++) {
+			ret = vf_one((void __user *)(unsigned long)many.requests +
+					     i * sizeof(struct vf_request),
+				     (void __user *)(unsigned long)many.answers + at,
+				     many.bytes - at);
+			if (ret < 0)
+				return ret;
+			at += ret;
+			/* as on the way back to a process: what a command woke comes first */
+			cond_resched();
+		}
+		return 0;
+	}
+	return -ENOTTY;
 }
 
 static const struct file_operations vf_file = {

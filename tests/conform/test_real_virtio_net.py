@@ -67,6 +67,17 @@ def test_what_the_kernel_does_by_itself_is_in_the_program():
         *["do"] * 4, "channels", "nop", "nop", "settle"]  # fmt: skip
 
 
+def test_where_there_is_no_refill_work_nothing_follows():
+    text = "freeze()\nrestore()\nchannels(pairs=2)\nxdp()\n"
+    projection = _project(text, "boot(features=MQ, pairs=2)", "linux-7.2")
+    waits = ["poll"] * 4
+    assert _names(projection) == [
+        *waits, "freeze", "restore", *waits, "channels", *waits, "xdp"]  # fmt: skip
+    assert set(projection.shown) == {"all"}
+    steps = [step for step in projection.payload["steps"] if step[0] != "do"]
+    assert steps == [("freeze",), ("restore", False), ("channels", 2, False), ("xdp", 1, False)]
+
+
 def test_a_suspended_system_does_nothing_by_itself():
     names = _names(_project("freeze()\nclose()\nchannels()\nrestore()\nrestore()\n"))
     assert names == ["poll", "poll", "freeze", "close", "channels", "restore", "poll", "work",
@@ -166,13 +177,14 @@ SOCKETS = "boot(features=VERSION_1|ACCESS_PLATFORM|XSK_ZC)"
 
 def test_ops_of_sockets_are_done_as_a_user_does_them():
     text = (
-        "xsk_bind(chunk=CHUNK_4096, headroom=64, chunks=8, rx_order=2, filled=5)\nxsk_wakeup()\n"
+        "xsk_bind(chunk=CHUNK_4096, headroom=64, chunks=8, rx_order=2, filled=5, need_wakeup=1)\n"
+        "xsk_wakeup()\n"
         "xsk_fill(count=3, wrong=1)\nxsk_take(count=7)\nwork()\nxsk_unbind()\n"
     )
     shown = _project(text, SOCKETS)
     assert [step for step in shown.payload["steps"] if step[1:2] != (real.POLL,)] == [
-        ("xsk", "bind", 0, 4096, 64, 8, 4, 5), ("xsk", "wakeup", 0), ("xsk", "fill", 0, 3, True),
-        ("xsk", "take", 0, 7), ("work",), ("xsk", "unbind", 0),
+        ("xsk", "bind", 0, 4096, 64, 8, 4, 5, True), ("xsk", "wakeup", 0),
+        ("xsk", "fill", 0, 3, True), ("xsk", "take", 0, 7), ("work",), ("xsk", "unbind", 0),
     ]  # fmt: skip
     assert shown.payload["plug"][8] == 1
     waits = ("xsk_bind", "work", "xsk_unbind")
@@ -193,18 +205,20 @@ def test_zero_copy_is_offered_where_the_program_has_it_and_the_kernel_can():
     assert _project(text).payload["plug"][8] == 0
     old = _project(text, SOCKETS, "linux-6.1")
     assert old.payload["plug"][8] == 0
-    assert old.payload["steps"][-2:] == [("xsk", "bind", 0, 2048, 0, 16, 16, 16), ("nop",)]
+    assert old.payload["steps"][-2:] == [("xsk", "bind", 0, 2048, 0, 16, 16, 16, False), ("nop",)]
     assert not old.skipped
-    new = _project(text, SOCKETS, "linux-7.2")
-    assert list(new.skipped.values()) == [real.NO_SOCKETS]
-    assert [step[0] for step in new.payload["steps"]] == ["open", "nop", "nop"]
+    # 7.2 has it anyway, with pools that have a device to map for, and no refill work
+    new = _project(text, "boot(features=ACCESS_PLATFORM)", "linux-7.2")
+    assert new.payload["plug"][8] == 1
+    assert _names(new) == ["open", "poll", "poll", "xsk_bind", "work"]
+    assert "PREMAPPED" in str(new.program)
 
 
 def test_the_user_of_a_socket_sees_its_rings_and_packets():
-    answer = (2, (0,) * 50, (), (0, 0, 0), (4, 1, 120, 77, 88))
+    answer = (2, (0,) * 50, (), (0, 0, 0), (4, 1, 0, 120, 77, 88))
     (take, fill) = real.calls_of(_project("xsk_take()\nxsk_fill()\n", SOCKETS).program)
     seen = real.observe(take, answer)
-    assert (seen["ret"], seen["fill"], seen["ready"]) == (2, 4, 1)
+    assert (seen["ret"], seen["fill"], seen["ready"], seen["wakeup"]) == (2, 4, 1, 0)
     assert (seen["taken_bytes"], seen["taken_crc"], seen["taken_at"]) == (120, 77, 88)
     assert "taken_crc" not in real.observe(fill, answer)
     assert "taken_crc" not in real.observe(take, (0, *answer[1:]))

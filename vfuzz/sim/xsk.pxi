@@ -47,6 +47,8 @@ cdef struct Chunk:
 
 cdef struct XskPool:
     bint live                   # a socket is bound
+    bint need_wakeup            # by a user who asks for it to be told when to wake the driver
+    bint rx_wakeup              # the flag of the fill ring by which he is
     uint32_t chunk_size
     uint32_t headroom           # of the umem, in front of XDP_PACKET_HEADROOM
     int n                       # chunks
@@ -76,6 +78,7 @@ cdef struct XskPool:
 cdef struct Xsk:
     bint ever                   # some socket was bound
     uint64_t hdr                # the driver's xsk_hdr, a static object
+    PageFrag frag               # napi_alloc_cache.page, as far as copies of chunks go
 
 cdef Xsk Z
 cdef XskPool Z_pools[XSK_POOLS_MAX]
@@ -89,6 +92,7 @@ cdef inline void xsk_reset() noexcept nogil:
             Z_pools[i].live = False
     Z.ever = False
     Z.hdr = 0
+    Z.frag.page = 0
 
 
 # ---- chunks ------------------------------------------------------------------------------------
@@ -400,6 +404,39 @@ cdef int xsk_user_take(XskPool* p) noexcept nogil:
     p.user[(p.user_head + p.n_user) % XSK_CHUNKS_MAX] = k
     p.n_user += 1
     return k
+
+
+# ---- pieces of pages -----------------------------------------------------------------------------
+
+cdef uint64_t page_frag_alloc(uint32_t size, site_t site) noexcept nogil:
+    """page_frag_alloc() since 6.13: `size` bytes where those before ended, from a chunk's start on;
+    0 without memory. A full chunk of which nobody has a piece begins again."""
+    cdef PageFrag* pf = &Z.frag
+    cdef int b
+    if pf.page and pf.offset + size > pf.size:
+        pf.offset = 0
+        if M_frames[pf.page].refcount != 1:
+            put_page(pf.page, H_FRAG, site)
+            pf.page = 0
+    if pf.page == 0:
+        pf.offset = 0
+        pf.size = <uint32_t>PAGE_SIZE << PAGE_FRAG_ORDER
+        pf.page = alloc_pages(PAGE_FRAG_ORDER, H_FRAG, b"page_frag_alloc:high_order")
+        if pf.page == 0:
+            pf.size = PAGE_SIZE
+            pf.page = alloc_pages(0, H_FRAG, b"page_frag_alloc:page")
+        if pf.page == 0:
+            return 0
+        M_frames[pf.page].copy = True
+    b = page_frag_take(pf, size, site)
+    return addr_of(pf.page, M_bufs[b].a_start) if b else 0
+
+
+cdef void page_frag_drain(site_t site) noexcept nogil:
+    """page_frag_cache_drain()."""
+    if Z.frag.page:
+        put_page(Z.frag.page, H_FRAG, site)
+        Z.frag.page = 0
 
 
 # ---- frames ------------------------------------------------------------------------------------

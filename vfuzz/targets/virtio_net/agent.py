@@ -425,7 +425,7 @@ class Programs:
 AF_XDP, SOL_XDP = 44, 283
 XDP_MMAP_OFFSETS, XDP_RX_RING, XDP_TX_RING, XDP_UMEM_REG = 1, 2, 3, 4
 XDP_FILL_RING, XDP_COMPLETION_RING = 5, 6
-XDP_ZEROCOPY = 1 << 2
+XDP_ZEROCOPY, XDP_USE_NEED_WAKEUP, XDP_RING_NEED_WAKEUP = 1 << 2, 1 << 3, 1
 PGOFF_RX, PGOFF_FILL = 0, 1 << 32
 FILL_MAX, MEMORY = 64, 32 * 4096
 DESC = struct.Struct("<QII")
@@ -438,7 +438,7 @@ class Ring:
 
     def __init__(self, fd, option, num, page, at, entry):
         fd.setsockopt(SOL_XDP, option, num)
-        self.producer, self.consumer, self.entries, _ = at
+        self.producer, self.consumer, self.entries, self.flags = at
         self.map = mmap.mmap(fd.fileno(), self.entries + num * entry, offset=page)
         self.num, self.entry = num, entry
 
@@ -459,9 +459,10 @@ class Ring:
 class XdpSocket:
     """An AF_XDP socket with memory of its own, and its user, who has some of the chunks."""
 
-    def __init__(self, chunk, headroom, chunks, num, filled):
+    def __init__(self, chunk, headroom, chunks, num, filled, need_wakeup):
         """Raises OSError."""
         self.size = chunk
+        self.need_wakeup = need_wakeup
         self.mine = list(range(chunks))  # chunks of the user, oldest first
         self.memory = mmap.mmap(-1, MEMORY, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.rings = []
@@ -492,7 +493,8 @@ class XdpSocket:
 
     def bind(self, interface, queue):
         """0 or -errno."""
-        name = struct.pack("<HHIII", AF_XDP, XDP_ZEROCOPY, interface, queue, 0)
+        flags = XDP_ZEROCOPY | (XDP_USE_NEED_WAKEUP if self.need_wakeup else 0)
+        name = struct.pack("<HHIII", AF_XDP, flags, interface, queue, 0)
         return -ctypes.get_errno() if agent.libc.bind(self.sock.fileno(), name, len(name)) else 0
 
     def give(self, count, wrong):
@@ -520,8 +522,10 @@ class XdpSocket:
         return n, size, data_crc, at_crc
 
     def wake(self):
+        """First for transmission, then for reception: whose errors are the same."""
         try:
             self.sock.send(b"", socket.MSG_DONTWAIT)
+            self.sock.recv(1, socket.MSG_DONTWAIT)  # of 0 Python does not ask
         except OSError as error:
             return -error.errno
         return 0
@@ -726,9 +730,10 @@ class Machine(agent.Machine):
         self.do(DRAIN)
         return self.told(self.interface.flags(False))
 
-    def channels(self, n):
+    def channels(self, n, let):
         self.do(DRAIN)
-        self.do(LET, 1)
+        if let:
+            self.do(LET, 1)
         return self.interface.channels(n)
 
     def resize(self, num):
@@ -783,7 +788,10 @@ class Machine(agent.Machine):
         else:
             ret = self.sockets[queue].wake()
         of = self.sockets.get(queue)
-        return (*self.look(ret), (of.fill.n(), of.rx.n(), *taken) if of else ())
+        if not of:
+            return (*self.look(ret), ())
+        wakeup = of.fill.index(of.fill.flags) & XDP_RING_NEED_WAKEUP
+        return (*self.look(ret), (of.fill.n(), of.rx.n(), wakeup, *taken))
 
     def xsk_bind(self, queue, *memory):
         interface = self.do(DRAIN)[1]
@@ -809,10 +817,11 @@ class Machine(agent.Machine):
         self.frozen = ret == 0
         return ret
 
-    def restore(self):
+    def restore(self, let):
         if not self.frozen:
             return -19
-        self.do(LET, 1)
+        if let:
+            self.do(LET, 1)
         ret = self.do(RESTORE)[0]
         self.frozen = False
         return ret

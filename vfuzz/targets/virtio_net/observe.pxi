@@ -135,6 +135,7 @@ cdef cold_void observe_socket(int q) noexcept nogil:
     if xsk_bound(q):
         obs(b"fill", Z_pools[q].n_fill + Z_pools[q].n_hidden)
         obs(b"ready", Z_pools[q].n_rx)
+        obs(b"wakeup", Z_pools[q].rx_wakeup)
     if O.taken:
         obs(b"taken_bytes", O.taken_bytes)
         obs(b"taken_at", O.taken_at)

@@ -108,6 +108,7 @@ struct vf_net {
 	struct net_device *dev;
 	struct napi_struct *napi[VF_QUEUES_MAX];
 	bool captured[VF_QUEUES_MAX];
+	bool again[VF_QUEUES_MAX]; /* its last poll took the whole budget */
 	int pass[VF_QUEUES_MAX];	/* polls that go through */
 	int passed[VF_QUEUES_MAX];	/* what the first of them returned */
 	bool let;			/* all polls go through */
@@ -354,6 +355,7 @@ static int vf_poll(struct napi_struct *napi, int budget)
 	}
 	/* less than the budget, and not completed: it stays scheduled, and nobody polls it */
 	vf->captured[i] = true;
+	vf->again[i] = false;
 	return 0;
 }
 
@@ -485,8 +487,8 @@ static int vf_do_poll(__u32 q, int budget)
 	bpf_net_ctx_clear(set);
 #endif
 	vf_redirected();
-	if (done >= budget)
-		vf->captured[q] = true;
+	vf->captured[q] |= done >= budget;
+	vf->again[q] = done >= budget;
 	local_bh_enable();
 	return done;
 }
@@ -763,13 +765,42 @@ static void vf_release(struct device *dev)
 	kfree(old);
 }
 
+/*
+ * Without buffers a context of 7.2 comes again, how often is chance. Where somebody waits to
+ * disable it net_rx_action() completes it, and so does this.
+ */
+static void vf_disabling(struct work_struct *work)
+{
+	bool more = false;
+	int q;
+
+	local_bh_disable();
+	for (q = 0; vf && q < vf->device.pairs; q++) {
+		if (!vf->captured[q] || !vf->napi[q])
+			continue;
+		more = true;
+		if (!napi_disable_pending(vf->napi[q]))
+			continue;
+		vf->captured[q] = false;
+		napi_complete(vf->napi[q]);
+	}
+	local_bh_enable();
+	if (more)
+		schedule_delayed_work(to_delayed_work(work), 1);
+}
+
+static DECLARE_DELAYED_WORK(vf_disable_work, vf_disabling);
+
 static int vf_drain(void)
 {
 	int q, n, done = 0;
 
-	for (q = 0; vf && q < vf->device.pairs; q++)
-		for (n = 0; n < VF_DRAIN_MAX && vf->captured[q]; n++, done++)
+	for (q = 0; vf && q < vf->device.pairs; q++) {
+		for (n = 0; n < VF_DRAIN_MAX && vf->captured[q] && !vf->again[q]; n++, done++)
 			vf_do_poll(q, NAPI_POLL_WEIGHT);
+		if (vf->captured[q])
+			schedule_delayed_work(&vf_disable_work, 1);
+	}
 	return done;
 }
 
@@ -817,6 +848,7 @@ static void vf_unplug(void)
 		rtnl_unlock();
 	}
 	unregister_virtio_device(&vf->vdev);
+	cancel_delayed_work_sync(&vf_disable_work);
 	vf_release_frames(&vf_nobody, VF_AWAY_MAX);
 	vf = NULL;
 }

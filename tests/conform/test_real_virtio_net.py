@@ -233,7 +233,8 @@ def test_generated_programs_are_of_machines_that_are_there():
 
 
 def _look(q, tx):
-    return (2, 0, 9, 1, 2, 0, 0, 1, 0, *(3, 8, 5, 77, 1, 0, *q, 4, 1, *tx), *(0,) * 24)
+    return (2, 0, 9, 1, 2, 0, 0, 1, 0, *(3, 8, 5, 77, 1, 0, *q, 4, 1, *tx), *(0,) * 24,
+            2176, (1, 2, 3, 0))  # fmt: skip
 
 
 def test_statistics_of_both_kinds():
@@ -242,6 +243,8 @@ def test_statistics_of_both_kinds():
     assert (seen["rx0_packets"], seen["rx0_bytes"], seen["rx0_drops"]) == (6, 700, 4)
     assert (seen["tx0_packets"], seen["tx0_bytes"], seen["tx0_xdp_tx"]) == (8, 900, 5)
     assert (seen["tx0_num_free"], seen["tx0_held"], seen["filter"]) == (4, 1, 0)
+    assert (seen["pkt_mem"], seen["xsk_dropped"], seen["xsk_full"]) == (2176, 1, 2)
+    assert (seen["xsk_empty"], seen["xsk_invalid"]) == (3, 0)
     none = (1 << 64) - 1
     stats = (6, 700, 4, 1, 9, 3, 2, 1, 8, 900, 5, 6, 7)
     seen = real._state((0, _look((none, none), (none, none)), stats + (0,) * 26, (0, 0, 0)))

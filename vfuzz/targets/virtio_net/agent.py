@@ -41,7 +41,7 @@ IFF_UP = 1
 STATS_MAX = 128
 PACKET_MAX = 1 << 17
 ETH_P_ALL, SOL_PACKET, PACKET_AUXDATA, PACKET_VNET_HDR = 3, 263, 8, 15
-SO_RCVBUFFORCE = 33
+SO_RCVBUFFORCE, SO_MEMINFO = 33, 55
 CTRL_RX = 18  # feature bit
 MEMBERSHIP = struct.Struct("<iHH8s")
 MR_MULTICAST, MR_PROMISC, MR_ALLMULTI, MR_UNICAST = range(4)
@@ -416,13 +416,14 @@ class Programs:
 
 AF_XDP, SOL_XDP = 44, 283
 XDP_MMAP_OFFSETS, XDP_RX_RING, XDP_TX_RING, XDP_UMEM_REG = 1, 2, 3, 4
-XDP_FILL_RING, XDP_COMPLETION_RING = 5, 6
+XDP_FILL_RING, XDP_COMPLETION_RING, XDP_STATISTICS = 5, 6, 7
 XDP_ZEROCOPY = 1 << 2
 PGOFF_RX, PGOFF_FILL = 0, 1 << 32
 FILL_MAX, MEMORY = 64, 32 * 4096
 DESC = struct.Struct("<QII")
 NO_CHUNK = 1 << 40  # an address that is none
 INDEX = struct.Struct("<I")
+SIX = struct.Struct("<6Q")
 
 
 class Ring:
@@ -510,6 +511,14 @@ class XdpSocket:
             self.mine.append(chunk)
             n += 1
         return n, size, data_crc, at_crc
+
+    def statistics(self):
+        """Packets dropped, without a place, and looks at the fill ring that found nothing; wrong
+        descriptors."""
+        dropped, invalid, _, full, empty, _ = SIX.unpack(
+            self.sock.getsockopt(SOL_XDP, XDP_STATISTICS, SIX.size)
+        )
+        return dropped, full, empty, invalid
 
     def wake(self):
         try:
@@ -621,7 +630,8 @@ class Machine(agent.Machine):
         return (made, [before, *answers], (0, 0), log + self.log(), got)
 
     def look(self, ret, answer=None, got=NO_PACKETS):
-        """What an op left: its result, the module's view, statistics, packets read."""
+        """What an op left: its result, the module's view, with what unread packets count against
+        the socket's limit, and what sockets count, statistics, packets read."""
         if answer is None:
             answer = self.do(LOOK)
         n = answer[-1]
@@ -630,7 +640,10 @@ class Machine(agent.Machine):
             values = struct.unpack_from(f"<{n}Q", self.io, ANSWER.size)
             places = self.interface.places_of(n)
             stats = tuple([None if place is None else values[place] for place in places])
-        return (ret, answer[1:-1], stats, got)
+        memory = INDEX.unpack_from(self.packets.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))[0]
+        counts = [one.statistics() for one in self.sockets.values()]
+        sums = tuple([sum(of) for of in zip(*counts, strict=True)])
+        return (ret, (*answer[1:-1], memory, sums), stats, got)
 
     def step(self, action):
         kind = action[0]

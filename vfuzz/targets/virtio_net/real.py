@@ -495,6 +495,8 @@ _SUMS = tuple(name for name in _COUNTED if name.startswith("xdp"))
 _NONE = (1 << 64) - 1
 QUEUES_MAX = 4096  # states of queues that are remembered
 _IFINDEX, _WRONG, _PACKETS, _LENGTH, _FRAME, _CRC, _BYTES, _RX_QUEUES, _FILTER, _QUEUES = range(10)
+_MEMORY, _SOCKETS = -2, -1
+_OF_SOCKETS_COUNTED = ("xsk_dropped", "xsk_full", "xsk_empty", "xsk_invalid")
 
 
 def _state(answer: Any) -> dict[str, int]:
@@ -504,7 +506,9 @@ def _state(answer: Any) -> dict[str, int]:
     if not look[_IFINDEX]:
         return _packets(got)
     seen = {"rx_length_errors": look[_LENGTH], "rx_frame_errors": look[_FRAME],
-            "rx_queues": look[_RX_QUEUES], **_packets(got)}  # fmt: skip
+            "rx_queues": look[_RX_QUEUES], "pkt_mem": look[_MEMORY],
+            **dict(zip(_OF_SOCKETS_COUNTED, look[_SOCKETS], strict=False)),
+            **_packets(got)}  # fmt: skip
     if look[_FILTER] != _NONE:
         seen["filter"] = look[_FILTER]
     sums = [0] * len(_SUMS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import struct
+import threading
 
 import pytest
 
@@ -112,3 +113,49 @@ def test_features_that_were_not_offered_are_refused(
     daemon.features |= 1
     daemon.reply(0, _request(agent_vduse.SET_STATUS, 3, agent_vduse.FEATURES_OK))
     assert said == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("mode", "opened", "who"),
+    [
+        (agent_vduse.ANSWER, True, "daemon"),
+        (agent_vduse.FAIL, True, "daemon"),
+        (agent_vduse.SILENT, True, "time"),
+        (agent_vduse.WRONG_ID, True, "time"),
+        (agent_vduse.ANSWER, False, "time"),
+    ],
+)
+def test_time_passes_only_for_a_request_that_nobody_answers(
+    daemon: Vduse, mode: int, opened: bool, who: str
+):
+    over = threading.Event()
+    ended_by = []
+    looks = []
+
+    def end(by: str) -> None:
+        ended_by.append(by)
+        over.set()
+
+    def command(number: int, device: int, *arguments: int) -> tuple[int, int]:
+        assert (number, arguments) == (agent_vduse.PASS, (agent_vduse.SOON_S,))
+        assert len(looks) == agent_vduse.LOOKS  # it was asleep each time
+        end("time")
+        return 0, 0
+
+    daemon.mode = mode
+    daemon.opened = [opened, True]
+    daemon.go, daemon.done = threading.Lock(), threading.Lock()
+    daemon.go.acquire()
+    daemon.done.acquire()
+    daemon.sleeps = lambda process: not over.is_set()
+    daemon.patience = lambda device, seconds: None
+    daemon.turn = lambda device: looks.append(device) if who == "time" else end("daemon")
+    daemon.command = command
+    threading.Thread(target=daemon.work, daemon=True).start()
+
+    def job() -> int:
+        assert over.wait(10)
+        return 7
+
+    assert daemon.call(job) == 7
+    assert ended_by == [who]

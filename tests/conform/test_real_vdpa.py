@@ -189,6 +189,21 @@ def test_a_device_is_made_again_for_what_a_program_would_see(ops: str, needs: tu
     assert _project(ops).payload["needs"] == needs
 
 
+def test_programs_of_one_device_are_together_and_first_who_would_see_what_others_leave():
+    leaves, neither = "vring_num()\n", "open()\n"
+    sees, both = "get_vring()\n", "vring_num()\nget_vring()\n"
+    many = [
+        _project(ops, boot)
+        for boot in ("boot(mac=plain)", "boot()")
+        for ops in (leaves, neither, both, sees)
+    ]
+    many.sort(key=lambda projection: projection.order)
+    devices = [projection.payload["device"] for projection in many]
+    assert devices == [(0, b"")] * 4 + [(0, bytes.fromhex("525401020304"))] * 4
+    said = [(bool(p.payload["needs"]), bool(p.payload["leaves"])) for p in many]
+    assert said == [(True, False), (True, True), (False, False), (False, True)] * 2
+
+
 def test_the_configuration_is_as_new_behind_a_program_that_could_change_it():
     assert _project("open()\nget_config()\n").payload["restore"] is None
     number, data = _project("open()\nset_config()\n", "boot(mac=plain)").payload["restore"]

@@ -25,6 +25,7 @@ BOUNCE_MIN, BOUNCE = 1 << 20, 64 << 20  # before 6.4 nobody could choose
 BEHIND = 32 << 20  # addresses that a program can name behind the bounce pages
 ANSWER, FAIL, SILENT, WRONG_ID, FAULT = range(5)  # what the daemon does
 TURN_S = 0.0005
+LOOKS = 3  # in a row that find a call asleep whose request nobody will answer
 SOON_S, LATE_S = 1, 10  # until a call ends that nobody answers
 THREAD_S = 2  # the same of a thread's: a call that does is shorter
 
@@ -45,7 +46,8 @@ DEVICE = struct.Struct("<256sIIQII52xI")
 COMMAND = struct.Struct("<8IQ")
 DO = 3 << 30 | COMMAND.size << 16 | ord("D") << 8 | 1
 # commands of the module
-ASK, LEAVE, WAITS, RESET, CONFIG, MAP, UNMAP, ALLOC, FREE, WRITE, END, MEET, STOPPED, GO = range(14)
+(ASK, LEAVE, WAITS, RESET, CONFIG, MAP, UNMAP, ALLOC, FREE, WRITE, END, MEET, STOPPED, GO,
+ PASS) = range(15)  # fmt: skip
 
 
 def attempt(function, *arguments):
@@ -97,9 +99,16 @@ class Vduse:
         self.patience(device, SOON_S if waits else LATE_S)
         self.job = job
         self.go.release()
+        asleep = 0
         while not self.done.acquire(timeout=TURN_S):
-            if self.sleeps(process):
-                self.turn(device)
+            if not self.sleeps(process):
+                asleep = 0
+                continue
+            self.turn(device)
+            asleep += waits
+            if asleep == LOOKS:
+                self.command(PASS, 0, SOON_S)  # nothing but its timeout is left
+                asleep = 0
         if self.error is not None:
             raise self.error
         return self.result

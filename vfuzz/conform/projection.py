@@ -7,7 +7,7 @@ The module has
                                     what boot left, each op, what was there at the end
     guest_of(kernel, key)           a guest with the agent that knows these projections
     left_out(boot)                  ops that generated programs of that machine do not have
-    calls_of, label, generated, BEGIN, MACHINE, SKIPPED, SPOILS, EXPLAINED
+    calls_of, label, generated, BEGIN, MACHINE, SKIPPED, SPOILS, LEAKS, EXPLAINED
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Projection:
     skipped  ops that the guest does not do, though what follows can be compared: {index: reason}
     cut      from this op on nothing can be compared, and why; None: all can be
     needs    a symbol that the kernel must have, or ""
+    order    of programs that are done together: what is dear to change comes first in it
     """
 
     key: tuple[str, ...]
@@ -62,6 +63,7 @@ class Projection:
     skipped: dict[int, str] = field(default_factory=dict)
     cut: tuple[int, str] | None = None
     needs: str = ""
+    order: tuple[Any, ...] = ()
 
 
 class Step(NamedTuple):

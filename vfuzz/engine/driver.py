@@ -113,6 +113,12 @@ def flags(target: api.Target) -> list[str]:
         # times the executions and a fifth more features; over eight hard quirks of virtio-net-rx,
         # five seeds each, also fewer executions until a quirk is found (six medians of eight).
         "-entropic=0",
+        # No shorter input takes the place of a longer one with the same features: each time a file
+        # is made and another deleted, which is what a young campaign did most of. Measured on
+        # virtio-net-rx, 500,000 executions from an empty corpus: a quarter less processor time,
+        # 9,585 inputs in place of 9,581, 13 % longer. Over 37 quirks, 5 seeds each, all are found
+        # either way: 13 medians are smaller, 10 larger, 14 the same.
+        "-reduce_inputs=0",
         "-print_funcs=0",
     ]
 

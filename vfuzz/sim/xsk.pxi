@@ -47,6 +47,8 @@ cdef struct Chunk:
 
 cdef struct XskPool:
     bint live                   # a socket is bound
+    bint need_wakeup            # by a user who asks for it to be told when to wake the driver
+    bint rx_wakeup              # the flag of the fill ring by which he is
     uint32_t chunk_size
     uint32_t headroom           # of the umem, in front of XDP_PACKET_HEADROOM
     int n                       # chunks
@@ -72,13 +74,11 @@ cdef struct XskPool:
     int n_user                  # chunks that the user has, oldest first
     int32_t user[XSK_CHUNKS_MAX]
     Chunk chunk[XSK_CHUNKS_MAX]
-    uint64_t n_dropped          # XDP_STATISTICS: packets longer than a chunk,
-    uint64_t n_full             # that found no place in the receive ring,
-    uint64_t n_empty            # looks at the fill ring that found nothing
 
 cdef struct Xsk:
     bint ever                   # some socket was bound
     uint64_t hdr                # the driver's xsk_hdr, a static object
+    PageFrag frag               # napi_alloc_cache.page, as far as copies of chunks go
 
 cdef Xsk Z
 cdef XskPool Z_pools[XSK_POOLS_MAX]
@@ -92,6 +92,7 @@ cdef inline void xsk_reset() noexcept nogil:
             Z_pools[i].live = False
     Z.ever = False
     Z.hdr = 0
+    Z.frag.page = 0
 
 
 # ---- chunks ------------------------------------------------------------------------------------
@@ -184,7 +185,6 @@ cdef int xp_alloc(XskPool* p) noexcept nogil:
             p.n_hidden = 0
             p.n_known = p.n_fill
             if p.n_fill == 0:
-                p.n_empty += 1
                 return -1
         k = xsk_fill_take(p)
         if k >= 0:
@@ -195,8 +195,7 @@ cdef int xsk_buff_alloc_batch(int pool, int max_, int32_t* ids, site_t site) noe
     """xp_alloc_batch(): up to max_ chunks for the driver; their number. Where mappings bounce one
     by one, else the free ones and then one look at the fill ring, wrong addresses and all."""
     cdef XskPool* p = &Z_pools[pool]
-    cdef int i, k, most, reused, n = 0
-    cdef bint spare = p.n_free > 0
+    cdef int i, k, most, n = 0
     if D.swiotlb:
         while n < max_ and n < XSK_CHUNKS_MAX:
             k = xp_alloc(p)
@@ -209,7 +208,6 @@ cdef int xsk_buff_alloc_batch(int pool, int max_, int32_t* ids, site_t site) noe
             p.n_free -= 1
             ids[n] = xsk_id(pool, p.free[p.n_free])
             n += 1
-        reused = n
         most = min(max_ - n, p.n)
         if p.n_known < most:
             p.n_known = p.n_fill
@@ -218,9 +216,6 @@ cdef int xsk_buff_alloc_batch(int pool, int max_, int32_t* ids, site_t site) noe
             if k >= 0:
                 ids[n] = xsk_id(pool, k)
                 n += 1
-        if n == reused and not (spare and n == max_):
-            # also where nothing was asked for, and where all addresses were wrong
-            p.n_empty += 1
     for i in range(n):
         step(b"xsk_buff_alloc_batch:take")
         xsk_chunk(ids[i]).refused = False
@@ -343,10 +338,8 @@ cdef int xsk_rcv(const XdpBuff* x) noexcept nogil:
     p = xsk_pool_of(x.zc)
     c = xsk_chunk(x.zc)
     if size > xsk_frame_room(p):
-        p.n_dropped += 1
         return -ENOSPC
     if p.n_rx + p.n_new == p.rx_num:
-        p.n_full += 1
         xsk_buff_free(x.zc, b"xsk_rcv:full")
         c.refused = True
         return -ENOBUFS
@@ -411,6 +404,39 @@ cdef int xsk_user_take(XskPool* p) noexcept nogil:
     p.user[(p.user_head + p.n_user) % XSK_CHUNKS_MAX] = k
     p.n_user += 1
     return k
+
+
+# ---- pieces of pages -----------------------------------------------------------------------------
+
+cdef uint64_t page_frag_alloc(uint32_t size, site_t site) noexcept nogil:
+    """page_frag_alloc() since 6.13: `size` bytes where those before ended, from a chunk's start on;
+    0 without memory. A full chunk of which nobody has a piece begins again."""
+    cdef PageFrag* pf = &Z.frag
+    cdef int b
+    if pf.page and pf.offset + size > pf.size:
+        pf.offset = 0
+        if M_frames[pf.page].refcount != 1:
+            put_page(pf.page, H_FRAG, site)
+            pf.page = 0
+    if pf.page == 0:
+        pf.offset = 0
+        pf.size = <uint32_t>PAGE_SIZE << PAGE_FRAG_ORDER
+        pf.page = alloc_pages(PAGE_FRAG_ORDER, H_FRAG, b"page_frag_alloc:high_order")
+        if pf.page == 0:
+            pf.size = PAGE_SIZE
+            pf.page = alloc_pages(0, H_FRAG, b"page_frag_alloc:page")
+        if pf.page == 0:
+            return 0
+        M_frames[pf.page].copy = True
+    b = page_frag_take(pf, size, site)
+    return addr_of(pf.page, M_bufs[b].a_start) if b else 0
+
+
+cdef void page_frag_drain(site_t site) noexcept nogil:
+    """page_frag_cache_drain()."""
+    if Z.frag.page:
+        put_page(Z.frag.page, H_FRAG, site)
+        Z.frag.page = 0
 
 
 # ---- frames ------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from vfuzz.conform.kernel import Kernel
 
 __all__ = [
-    "BEGIN", "BOOT_FIXED", "EXPLAINED", "MACHINE", "SKIPPED", "SPOILS", "Explained",
+    "BEGIN", "BOOT_FIXED", "EXPLAINED", "LEAKS", "MACHINE", "SKIPPED", "SPOILS", "Explained",
     "Impossible", "Projection", "Step", "calls_of", "generated", "guest_of", "label", "left_out",
     "observe", "project", "read",
 ]  # fmt: skip
@@ -131,6 +131,8 @@ _MTU = 1500
 EXPLAINED: tuple[Explained, ...] = ()
 #: Violations of the model that KASAN would see in the kernel.
 SPOILS = ("V16", "V51")
+#: Checks whose violations at the end say that something was not given back.
+LEAKS = ("V10", "V13", "V18", "V46")
 
 
 @functools.cache
@@ -314,6 +316,13 @@ def _needs(calls: Sequence[Step], known: Known) -> tuple[str, ...]:
     return tuple(sorted(needs))
 
 
+def _order(
+    device: tuple[int, bytes], needs: Container[str], leaves: Container[str]
+) -> tuple[Any, ...]:
+    """Programs of one device behind each other, those first that would see what others leave."""
+    return (device, not needs, bool(leaves))
+
+
 def _restore(device: tuple[int, bytes]) -> tuple[int, bytes]:
     """The ioctl that makes a configuration as new: address, and the MTU behind two numbers."""
     config = struct.pack("<6sHHH", device[1], 0, 0, _MTU).ljust(_CONFIG_MAX, b"\0")
@@ -435,11 +444,12 @@ def project(
         steps.append((who, both, _WATCH.get(call.name, WATCH_NONE), action))
         if result.violation is not None and result.violation.op == i:
             break  # what comes behind is not known
+    needs, leaves = _needs(calls, known), _leaves(names)
     payload = {
         "parameters": _parameters(boot, said, era),
         "device": device,
-        "needs": _needs(calls, known),
-        "leaves": _leaves(names),
+        "needs": needs,
+        "leaves": leaves,
         "vduse": _virtio_features(boot) if vduse else None,
         "restore": _restore(device) if not vduse and (rings or "set_config" in names) else None,
         # what it leaves in the process
@@ -453,6 +463,7 @@ def project(
     return Projection(
         key=(), payload=payload, program=program, result=result,
         skipped=skipped, cut=cut, needs=VDUSE_SYMBOL if vduse else "",
+        order=_order(device, needs, leaves),
     )  # fmt: skip
 
 

@@ -267,7 +267,7 @@ cdef always_void target_op(const vf_op* op) noexcept nogil:
 
 cdef apart_void stall_check() noexcept nogil:
     """Some queue has no buffer posted. S45: an interface that is up has one posted, or something
-    under way that posts one."""
+    under way that posts one; where chunks are the buffers, that may be a user who was told to."""
     cdef int i
     cdef Vq* vq
     if not vi.running or not vi.present or M.exhausted:
@@ -275,7 +275,8 @@ cdef apart_void stall_check() noexcept nogil:
     for i in range(vi.curr_queue_pairs):
         vq = &V_vqs[i]
         if (vq.in_flight == 0 and not vq.broken and vi_rq[i].napi.state == NAPI_IDLE
-                and not vi.refill.pending and not more_used(vq)):
+                and not vi.refill.pending and not more_used(vq)
+                and not (xsk_bound(i) and Z_pools[i].rx_wakeup)):
             violation(CHECK_S45, b"stall_check:packed" if vq.packed else b"stall_check:split",
                       b"rq", i,
                       b"queue %lld has no buffer posted and nothing will post one: it is deaf",
@@ -304,9 +305,6 @@ cdef always_void target_after_op() noexcept nogil:
                 obs(b"filter", filter_seen())
         if vi.xdp_ever:
             obs_xdp()
-        if Z.ever:
-            observe_sockets()
-        observe_memory()
         observe_packets()
     if unlikely(vi.xdp_ever):
         for i in range(vi.max_queue_pairs):
@@ -331,6 +329,7 @@ cdef void target_shutdown() noexcept nogil:
     if unlikely(W_trace):
         observe_packets()
     kfree(Z.hdr, b"target_shutdown:xsk_hdr")
+    page_frag_drain(b"target_shutdown:page_frag")
     books_check(b"target_shutdown:books")
     maps_leak_check(b"target_shutdown:maps")
     pools_leak_check(b"target_shutdown:pools")

@@ -10,6 +10,7 @@ import ctypes
 import fcntl
 import importlib.util
 import mmap
+import operator
 import os
 import re
 import socket
@@ -32,16 +33,22 @@ QUEUES = 3
 NO_PACKETS = (0, 0, 0)
 REQUEST = struct.Struct("<12I")
 ANSWER = struct.Struct("<qiIQQQIIQQ" + 3 * "6IQQIIQQ" + "Q")
+MANY = struct.Struct("<QQII")
 DO = 3 << 30 | REQUEST.size << 16 | ord("V") << 8 | 1
+DO_MANY = 1 << 30 | MANY.size << 16 | ord("V") << 8 | 2
+TOGETHER = {"do": None, "nop": (LOOK,), "stats": (LOOK,)}  # steps that are a command each
+MANY_MAX = 64
+PAD = [(0,) * (12 - i) for i in range(13)]
 SIOCETHTOOL, SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8946, 0x8913, 0x8914
 SRINGPARAM, GRINGPARAM, SCHANNELS, GCHANNELS = 0x11, 0x10, 0x3D, 0x3C
 GSTRINGS, SFLAGS, GFLAGS = 0x1B, 0x26, 0x25
 ETH_FLAG_RXHASH = 1 << 28
 IFF_UP = 1
 STATS_MAX = 128
+ANSWER_MAX = ANSWER.size + 8 * STATS_MAX
 PACKET_MAX = 1 << 17
 ETH_P_ALL, SOL_PACKET, PACKET_AUXDATA, PACKET_VNET_HDR = 3, 263, 8, 15
-SO_RCVBUFFORCE, SO_MEMINFO = 33, 55
+SO_RCVBUFFORCE = 33
 CTRL_RX = 18  # feature bit
 MEMBERSHIP = struct.Struct("<iHH8s")
 MR_MULTICAST, MR_PROMISC, MR_ALLMULTI, MR_UNICAST = range(4)
@@ -108,7 +115,8 @@ class Interface:
         return ret or self.ethtool(SFLAGS, "I", flags | ETH_FLAG_RXHASH)
 
     def places_of(self, n):
-        """Where the statistics of each queue are among n: RX_STATS, then TX_STATS."""
+        """What takes the statistics of each queue out of n, behind which is what to say of others:
+        RX_STATS, then TX_STATS."""
         if n in self.places:
             return self.places[n]
         self.ethtool(GSTRINGS, "II", 1, n)
@@ -118,12 +126,12 @@ class Interface:
             match = STAT.match(name)
             if match:
                 found[match[1], int(match[2]), match[3]] = i
-        self.places[n] = [
-            found.get((kind, q, what))
+        self.places[n] = operator.itemgetter(*(
+            found.get((kind, q, what), n)
             for q in range(QUEUES)
             for kind, names in ((b"rx", RX_STATS), (b"tx", TX_STATS))
             for what in names
-        ]
+        ))  # fmt: skip
         return self.places[n]
 
 
@@ -416,14 +424,13 @@ class Programs:
 
 AF_XDP, SOL_XDP = 44, 283
 XDP_MMAP_OFFSETS, XDP_RX_RING, XDP_TX_RING, XDP_UMEM_REG = 1, 2, 3, 4
-XDP_FILL_RING, XDP_COMPLETION_RING, XDP_STATISTICS = 5, 6, 7
-XDP_ZEROCOPY = 1 << 2
+XDP_FILL_RING, XDP_COMPLETION_RING = 5, 6
+XDP_ZEROCOPY, XDP_USE_NEED_WAKEUP, XDP_RING_NEED_WAKEUP = 1 << 2, 1 << 3, 1
 PGOFF_RX, PGOFF_FILL = 0, 1 << 32
 FILL_MAX, MEMORY = 64, 32 * 4096
 DESC = struct.Struct("<QII")
 NO_CHUNK = 1 << 40  # an address that is none
 INDEX = struct.Struct("<I")
-SIX = struct.Struct("<6Q")
 
 
 class Ring:
@@ -431,7 +438,7 @@ class Ring:
 
     def __init__(self, fd, option, num, page, at, entry):
         fd.setsockopt(SOL_XDP, option, num)
-        self.producer, self.consumer, self.entries, _ = at
+        self.producer, self.consumer, self.entries, self.flags = at
         self.map = mmap.mmap(fd.fileno(), self.entries + num * entry, offset=page)
         self.num, self.entry = num, entry
 
@@ -452,9 +459,10 @@ class Ring:
 class XdpSocket:
     """An AF_XDP socket with memory of its own, and its user, who has some of the chunks."""
 
-    def __init__(self, chunk, headroom, chunks, num, filled):
+    def __init__(self, chunk, headroom, chunks, num, filled, need_wakeup):
         """Raises OSError."""
         self.size = chunk
+        self.need_wakeup = need_wakeup
         self.mine = list(range(chunks))  # chunks of the user, oldest first
         self.memory = mmap.mmap(-1, MEMORY, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.rings = []
@@ -485,7 +493,8 @@ class XdpSocket:
 
     def bind(self, interface, queue):
         """0 or -errno."""
-        name = struct.pack("<HHIII", AF_XDP, XDP_ZEROCOPY, interface, queue, 0)
+        flags = XDP_ZEROCOPY | (XDP_USE_NEED_WAKEUP if self.need_wakeup else 0)
+        name = struct.pack("<HHIII", AF_XDP, flags, interface, queue, 0)
         return -ctypes.get_errno() if agent.libc.bind(self.sock.fileno(), name, len(name)) else 0
 
     def give(self, count, wrong):
@@ -512,17 +521,11 @@ class XdpSocket:
             n += 1
         return n, size, data_crc, at_crc
 
-    def statistics(self):
-        """Packets dropped, without a place, and looks at the fill ring that found nothing; wrong
-        descriptors."""
-        dropped, invalid, _, full, empty, _ = SIX.unpack(
-            self.sock.getsockopt(SOL_XDP, XDP_STATISTICS, SIX.size)
-        )
-        return dropped, full, empty, invalid
-
     def wake(self):
+        """First for transmission, then for reception: whose errors are the same."""
         try:
             self.sock.send(b"", socket.MSG_DONTWAIT)
+            self.sock.recv(1, socket.MSG_DONTWAIT)  # of 0 Python does not ask
         except OSError as error:
             return -error.errno
         return 0
@@ -539,7 +542,12 @@ class Machine(agent.Machine):
         self.kmsg = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
         agent.load_module(module)
         self.node = os.open(NODE, os.O_RDWR)
-        self.io = bytearray(ANSWER.size + 8 * STATS_MAX)
+        self.io = bytearray(ANSWER_MAX)
+        self.requests = bytearray(MANY_MAX * REQUEST.size)
+        self.answers = bytearray(MANY_MAX * ANSWER_MAX)
+        self.where = [ctypes.addressof((ctypes.c_char * len(data)).from_buffer(data))
+                      for data in (self.requests, self.answers)]  # fmt: skip
+        self.seen = self.counted = (b"", None)  # the last that was told, and its bytes
         self.order = "0"
         # an interface that is not there is not looked for among modules
         self.sysctl("kernel/modprobe", "\n")
@@ -567,7 +575,7 @@ class Machine(agent.Machine):
 
     def do(self, *request):
         """One command of the module: its answer, unpacked."""
-        self.io[:48] = REQUEST.pack(*request, *[0] * (12 - len(request)))
+        REQUEST.pack_into(self.io, 0, *request, *PAD[len(request)])
         fcntl.ioctl(self.node, DO, self.io, True)
         return ANSWER.unpack_from(self.io)
 
@@ -621,29 +629,69 @@ class Machine(agent.Machine):
             self.told(self.interface.flags(True))
         self.frozen = False
         fresh = program["open"] or program["rxhash"] or program["channels"] > 1
-        before = self.look(None, None if fresh else answer)
-        answers = [self.step(action) for action in program["steps"]]
+        answers = [self.look(None, None if fresh else answer)]
+        self.steps(program["steps"], answers)
         if self.sockets:
             self.close_sockets()
         self.do(UNPLUG)
         got = self.receive_packets()
-        return (made, [before, *answers], (0, 0), log + self.log(), got)
+        return (made, answers, (0, 0), log + self.log(), got)
+
+    def steps(self, steps, answers):
+        """Do them; their answers are appended. Commands of the module that stand behind each other
+        are given to it together."""
+        silent = []  # of each command: has its op no result?
+        for action in steps:
+            kind = action[0]
+            if kind in TOGETHER and not self.frozen:
+                request = TOGETHER[kind] or action[1:]
+                REQUEST.pack_into(self.requests, REQUEST.size * len(silent), *request,
+                                  *PAD[len(request)])  # fmt: skip
+                silent.append(kind != "do")
+                if len(silent) < MANY_MAX:
+                    continue
+                action = None
+            if silent:
+                self.many(silent, answers)
+                silent = []
+            if action is not None:
+                answers.append(self.step(action))
+        if silent:
+            self.many(silent, answers)
+
+    def many(self, silent, answers):
+        """Commands that are in `requests`."""
+        fcntl.ioctl(self.node, DO_MANY,
+                    MANY.pack(*self.where, len(silent), len(self.answers)))  # fmt: skip
+        at = 0
+        for quiet in silent:
+            answer = ANSWER.unpack_from(self.answers, at)
+            answers.append(self.told_of(self.answers, at, None if quiet else answer[0], answer))
+            at += ANSWER.size + 8 * answer[-1]
 
     def look(self, ret, answer=None, got=NO_PACKETS):
-        """What an op left: its result, the module's view, with what unread packets count against
-        the socket's limit, and what sockets count, statistics, packets read."""
+        """What an op left: its result, the module's view, statistics, packets read."""
         if answer is None:
             answer = self.do(LOOK)
+        return self.told_of(self.io, 0, ret, answer, got)
+
+    def told_of(self, data, at, ret, answer, got=NO_PACKETS):
+        """look() of an answer that is there. What is as it was is the same object, of which
+        marshal writes down one."""
         n = answer[-1]
+        behind = at + ANSWER.size
+        head = data[at + 8 : behind]  # without the result
+        if head != self.seen[0]:
+            self.seen = (head, answer[1:-1])
         stats = ()
         if n:
-            values = struct.unpack_from(f"<{n}Q", self.io, ANSWER.size)
-            places = self.interface.places_of(n)
-            stats = tuple([None if place is None else values[place] for place in places])
-        memory = INDEX.unpack_from(self.packets.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))[0]
-        counts = [one.statistics() for one in self.sockets.values()]
-        sums = tuple([sum(of) for of in zip(*counts, strict=True)])
-        return (ret, (*answer[1:-1], memory, sums), stats, got)
+            tail = data[behind : behind + 8 * n]
+            if tail != self.counted[0]:
+                places = self.interface.places_of(n)
+                values = (*struct.unpack_from(f"<{n}Q", tail), None)
+                self.counted = (tail, places(values))
+            stats = self.counted[1]
+        return (ret, self.seen[1], stats, got)
 
     def step(self, action):
         kind = action[0]
@@ -682,9 +730,10 @@ class Machine(agent.Machine):
         self.do(DRAIN)
         return self.told(self.interface.flags(False))
 
-    def channels(self, n):
+    def channels(self, n, let):
         self.do(DRAIN)
-        self.do(LET, 1)
+        if let:
+            self.do(LET, 1)
         return self.interface.channels(n)
 
     def resize(self, num):
@@ -739,7 +788,10 @@ class Machine(agent.Machine):
         else:
             ret = self.sockets[queue].wake()
         of = self.sockets.get(queue)
-        return (*self.look(ret), (of.fill.n(), of.rx.n(), *taken) if of else ())
+        if not of:
+            return (*self.look(ret), ())
+        wakeup = of.fill.index(of.fill.flags) & XDP_RING_NEED_WAKEUP
+        return (*self.look(ret), (of.fill.n(), of.rx.n(), wakeup, *taken))
 
     def xsk_bind(self, queue, *memory):
         interface = self.do(DRAIN)[1]
@@ -765,10 +817,11 @@ class Machine(agent.Machine):
         self.frozen = ret == 0
         return ret
 
-    def restore(self):
+    def restore(self, let):
         if not self.frozen:
             return -19
-        self.do(LET, 1)
+        if let:
+            self.do(LET, 1)
         ret = self.do(RESTORE)[0]
         self.frozen = False
         return ret

@@ -63,7 +63,8 @@ BOOT = (
             "page_frag chunks itself (6.12's code, which no 6.12 release switches on), in 7.2 "
             "pools have a device to map for; XDP_CSUM: "
             "6.12 with what was proposed in 2023, programs although there is GUEST_CSUM; XSK_ZC: "
-            "the driver says that it can do AF_XDP zero copy (6.12 has the code and does not)"),
+            "the driver says that it can do AF_XDP zero copy (6.12 has the code and does not; 7.2 "
+            "does without)"),
     Arg("ring_order", "int", 2, 5, default=3, doc="receive rings have 1 << ring_order descriptors"),
     Arg("pairs", "int", 1, 3, default=1, doc="max_virtqueue_pairs, with MQ or RSS"),
     Arg("cpus", "int", 1, 3, default=3, doc="online CPUs: at most so many pairs are used at first"),
@@ -221,6 +222,7 @@ OPS = (
         Arg("filled", "int", 0, 32, default=16, role="count",
             doc="so many chunks are in the fill ring before that"),
         *_race(),
+        Arg("need_wakeup", "bool", doc="the driver may wait for `xsk_wakeup`, and says so"),
     ), "the user binds an AF_XDP socket to a queue, zero copy and nothing else", weight=8),
     Op("xsk_unbind", (
         _queue(),
@@ -235,7 +237,8 @@ OPS = (
         _queue(),
         Arg("count", "int", 1, 32, default=32, role="count"),
     ), "the user takes packets from the receive ring; he has their chunks then", weight=6),
-    Op("xsk_wakeup", (_queue(),), "the user asks the driver to go on (sendto())", weight=2),
+    Op("xsk_wakeup", (_queue(),), "the user asks the driver to go on (sendto(), recvfrom())",
+       weight=2),
     Op("rx_mode", (
         Arg("promisc", "bool"),
         Arg("allmulti", "bool"),

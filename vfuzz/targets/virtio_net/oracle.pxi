@@ -418,7 +418,8 @@ cdef always_void packet_end(ReceiveQueue* rq, const RqStats* was, const RqStats*
                       b"packet of %lld bytes counted as %lld", bytes - vi.hdr_len,
                       now.bytes - was.bytes, 0)
     if unlikely(J.conforming and J.n_delivered == 0 and W.faults_fired == 0 and not M.exhausted):
-        violation(CHECK_S43, b"packet_end:lost", b"rq", rq.index,
+        violation(CHECK_S43, b"packet_end:xsk_partial" if J.zero_copy and frame_errors
+                  and o.hdr[0] & HDR_F_NEEDS_CSUM else b"packet_end:lost", b"rq", rq.index,
                   b"a valid packet of %lld bytes was lost (drops %lld, frame errors %lld)",
                   J_consumed_len[0], drops, frame_errors)
 

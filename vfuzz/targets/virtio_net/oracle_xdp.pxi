@@ -477,7 +477,8 @@ cdef void packet_end_xdp(ReceiveQueue* rq, const RqStats* was, const RqStats* no
                   b"a packet that the program passed was dropped", 0, 0, 0)
     if unlikely(frame_errors and E.runs and E.known and E.act == XDP_PASS and W.faults_fired == 0
                 and not M.exhausted):
-        violation(CHECK_S43, b"packet_end_xdp:refused", b"rq", rq.index,
+        violation(CHECK_S43, b"packet_end_xdp:xsk_partial" if J.zero_copy
+                  and o.hdr[0] & HDR_F_NEEDS_CSUM else b"packet_end_xdp:refused", b"rq", rq.index,
                   b"a packet that the program passed whole is dropped for its header", 0, 0, 0)
     if unlikely(valid and drops and not E.runs and not xdp_may_drop(rq, o)):
         violation(CHECK_S43, b"packet_end_xdp:size" if J.n_consumed > 1

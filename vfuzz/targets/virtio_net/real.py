@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from vfuzz.conform.kernel import Kernel
 
 __all__ = [
-    "AGENT", "BEGIN", "CANNOT", "EXPLAINED", "MACHINE", "SKIPPED", "SPOILS",
+    "AGENT", "BEGIN", "CANNOT", "EXPLAINED", "LEAKS", "MACHINE", "SKIPPED", "SPOILS",
     "Explained", "Impossible", "Projection", "Shown", "Step", "calls_of", "effective",
     "generated", "guest_of", "label", "left_out", "observe", "project", "read",
 ]  # fmt: skip
@@ -44,11 +44,9 @@ AGENT = Path(__file__).resolve().with_name("agent.py")
 SKIPPED = {
     "forward": "forward is done as consume(count=1): what a process sends is another packet",
 }
-#: The same, in linux-7.2.
 #: How often a queue whose fill ring is empty is refilled then is chance: the work switches NAPI on,
 #: whose poll finds nothing either and asks for the work.
 CHASE = "refill work runs, and of a socket without chunks it and NAPI ask for each other for ever"
-NO_SOCKETS = "no socket is bound: what zero copy of 7.2 does the model does not know yet"
 #: Ops that the guest does not do and that others depend on.
 CANNOT: dict[str, str] = {}
 _OF_SOCKETS = ("xsk_bind", "xsk_unbind", "xsk_fill", "xsk_take", "xsk_wakeup")
@@ -78,6 +76,8 @@ HELD, SETTLE = "held", "settle"
 #: which the kernel ends (S11) or warns (S16) by itself.
 SPOILS = ("S1", "S3", "S5", "S6", "S8", "S9", "S10", "S11", "S12", "S13", "S14", "S16", "S23",
           "S24", "S40")  # fmt: skip
+#: Checks whose violations at the end say that something was not given back.
+LEAKS = ("S2", "S21", "S24")
 #: Violations of the model in whose op the kernel stays for ever: all that is left is a dead guest.
 ENDLESS = ("S45@poll_cleantx:loop", "S46@refill_work:after_resize")
 #: Ops that wait for a scheduled context, so that the kernel polls it first.
@@ -133,6 +133,12 @@ class Machine:
     mtu: int  # 0: not given
     sockets: bool  # AF_XDP sockets can have zero copy
 
+    def works(self, name: str) -> bool:
+        """May this op end in refill work? 7.2 has none: its polls come again instead."""
+        return self.era != "linux-7.2" and (
+            name in ("channels", "restore") or (name == "xdp" and "MQ" in self.features)
+        )
+
     @property
     def size_max(self) -> int:
         """Of a packet without GSO, from a device that keeps to the rules."""
@@ -141,7 +147,7 @@ class Machine:
 
 def _machine(boot: Mapping[str, int], era: str) -> Machine:
     said = {name for name, bit in _FEATURE_AT.items() if boot["features"] & bit}
-    sockets = era == "linux-6.12" and "XSK_ZC" in said
+    sockets = era == "linux-7.2" or (era == "linux-6.12" and "XSK_ZC" in said)
     if "RING_PACKED" in said:
         said.add("VERSION_1")
     if boot["mtu"] < 68:
@@ -181,8 +187,11 @@ def _possible(boot: Mapping[str, int]) -> dict[str, int]:
 
 
 def _boot(boot: Mapping[str, int], machine: Machine, xdp: bool) -> dict[str, int]:
-    """Boot options without what the real machine has not."""
+    """Boot options without what the real machine has not, and with what it has."""
     fixed = _possible(boot)
+    if machine.era == "linux-7.2":
+        # a device to map for, which the pools have and AF_XDP asks for
+        fixed["features"] |= _FEATURE_AT["PREMAPPED"]
     if "MQ" not in machine.features or xdp:
         # the guest has one, by which the driver counts queues for XDP; else, and only with MQ, can
         # the user ask for more queues, as if there were more
@@ -219,7 +228,7 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
         shown.append(show)
 
     frozen = bound = False
-    sockets = machine.sockets and "xsk_bind" in called
+    refills = machine.sockets and era != "linux-7.2" and "xsk_bind" in called
     # 7.2 takes the first bytes of a key that is too long
     there = era == "linux-7.2" or not (
         machine.features & {"RSS", "HASH_REPORT"} and boot["rss_max_key_size"] > _KEY_MAX
@@ -241,19 +250,17 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
         if name == "forward":
             put(schema.call("consume", count=1), SKIPPED[name])
             continue
-        if name == "xsk_bind" and era == "linux-7.2":
-            put(op, NO_SOCKETS, "")
-            continue
         bound = bound or (name == "xsk_bind" and machine.sockets)
         acts = there and frozen == (name == "restore")
-        works = name in ("channels", "restore") or (name == "xdp" and "MQ" in machine.features)
-        if (name in _WAITS or (name == "work" and sockets)) and acts:
+        works = machine.works(name)
+        if (name in _WAITS or (name == "work" and refills)) and acts:
             for each in poll:
                 put(each)
                 put(each)  # it may have been scheduled again meanwhile
         if not acts or not works:
             put(op)
-            frozen = frozen or (name == "freeze" and there)
+            if acts and name in ("freeze", "restore"):
+                frozen = name == "freeze"
             continue
         put(op, CHASE if bound else "", "ret")
         if name != "channels":
@@ -333,7 +340,7 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
             break
         if violation is not None and i > violation.op:
             break  # the model does not know what is there, and it may spoil memory
-        if how[i] in (*SKIPPED.values(), NO_SOCKETS):
+        if how[i] in SKIPPED.values():
             skipped[i] = how[i]
         steps.append(_action(call, how[i], machine))
     payload = {
@@ -421,14 +428,16 @@ def _action(call: Step, how: str, machine: Machine) -> tuple[Any, ...]:
     if name == "consume":
         return ("consume", args["count"])
     if name == "channels":
-        return ("channels", args["pairs"])
+        return ("channels", args["pairs"], machine.works(name))
     if name == "resize":
         num = 1 << args["ring_order"]
         return ("resize", max(num, _least(machine)))
-    if name in ("open", "close", "freeze", "restore", "stats"):
+    if name == "restore":
+        return ("restore", machine.works(name))
+    if name in ("open", "close", "freeze", "stats"):
         return (name,)
     if name == "xdp":
-        return ("xdp", args["prog"], "MQ" in machine.features)
+        return ("xdp", args["prog"], machine.works(name))
     if name == "verdict":
         return ("verdict", _ACTIONS[_ACTION_NAMES[args["action"]]], args["target"], args["count"],
                 args["push"], args["pull"], args["grow"], args["trim"], args["meta"],
@@ -444,7 +453,7 @@ def _action(call: Step, how: str, machine: Machine) -> tuple[Any, ...]:
         return ("do", BREAK)
     if name == "work" and machine.sockets:
         return ("work",)
-    if name in _OF_SOCKETS and how != NO_SOCKETS:
+    if name in _OF_SOCKETS:
         return _of_socket(name, args, machine)
     return ("nop",)
 
@@ -454,7 +463,7 @@ def _of_socket(name: str, args: Mapping[str, int], machine: Machine) -> tuple[An
     start = ("xsk", name.removeprefix("xsk_"), args["queue"] % machine.pairs)
     if name == "xsk_bind":
         return (*start, 2048 << args["chunk"], args["headroom"], args["chunks"],
-                1 << args["rx_order"], args["filled"])  # fmt: skip
+                1 << args["rx_order"], args["filled"], bool(args["need_wakeup"]))  # fmt: skip
     if name == "xsk_fill":
         return (*start, args["count"], bool(args["wrong"]))
     return (*start, args["count"]) if name == "xsk_take" else start
@@ -495,8 +504,6 @@ _SUMS = tuple(name for name in _COUNTED if name.startswith("xdp"))
 _NONE = (1 << 64) - 1
 QUEUES_MAX = 4096  # states of queues that are remembered
 _IFINDEX, _WRONG, _PACKETS, _LENGTH, _FRAME, _CRC, _BYTES, _RX_QUEUES, _FILTER, _QUEUES = range(10)
-_MEMORY, _SOCKETS = -2, -1
-_OF_SOCKETS_COUNTED = ("xsk_dropped", "xsk_full", "xsk_empty", "xsk_invalid")
 
 
 def _state(answer: Any) -> dict[str, int]:
@@ -506,9 +513,7 @@ def _state(answer: Any) -> dict[str, int]:
     if not look[_IFINDEX]:
         return _packets(got)
     seen = {"rx_length_errors": look[_LENGTH], "rx_frame_errors": look[_FRAME],
-            "rx_queues": look[_RX_QUEUES], "pkt_mem": look[_MEMORY],
-            **dict(zip(_OF_SOCKETS_COUNTED, look[_SOCKETS], strict=False)),
-            **_packets(got)}  # fmt: skip
+            "rx_queues": look[_RX_QUEUES], **_packets(got)}  # fmt: skip
     if look[_FILTER] != _NONE:
         seen["filter"] = look[_FILTER]
     sums = [0] * len(_SUMS)
@@ -567,8 +572,8 @@ def observe(call: Step, answer: Any, show: str = "all") -> dict[str, int]:
         if call.name in ("sent", "release"):
             seen |= {"frame_bytes": answer[1][_BYTES], "frame_crc": answer[1][_CRC]}
         if len(answer) > 4 and answer[4]:
-            fill, ready, size, data, places = answer[4]
-            seen |= {"fill": fill, "ready": ready}
+            fill, ready, wakeup, size, data, places = answer[4]
+            seen |= {"fill": fill, "ready": ready, "wakeup": wakeup}
             if call.name == "xsk_take" and ret:
                 seen |= {"taken_bytes": size, "taken_crc": data, "taken_at": places}
     return seen

@@ -2,7 +2,7 @@
 /*
  * vfuzz_net: a virtio transport with a virtio-net device behind it, inside of the guest.
  *
- * /dev/vfuzz_net takes one command at a time: make a device, let it do what a program says, run a
+ * /dev/vfuzz_net takes commands: make a device, let it do what a program says, run a
  * NAPI poll, suspend, and tell what the driver's rings look like. The device itself is device.h.
  *
  * A scheduled NAPI context does not run by itself: its poll function is replaced by one that
@@ -77,7 +77,14 @@ struct vf_answer {
 	__u64 stats[VF_STATS_MAX]; /* as ethtool -S shows them */
 };
 
+/* commands one after the other, each answer behind the one before */
+struct vf_many {
+	__u64 requests, answers; /* of the process */
+	__u32 count, bytes;	 /* bytes: that there is room for */
+};
+
 #define VF_DO _IOWR('V', 1, struct vf_request)
+#define VF_MANY _IOW('V', 2, struct vf_many)
 #define VF_VQS_MAX (2 * VF_QUEUES_MAX + 1)
 #define VF_DRAIN_MAX 100
 #define VF_SETTLE_MAX 50 /* ticks */
@@ -101,6 +108,7 @@ struct vf_net {
 	struct net_device *dev;
 	struct napi_struct *napi[VF_QUEUES_MAX];
 	bool captured[VF_QUEUES_MAX];
+	bool again[VF_QUEUES_MAX]; /* its last poll took the whole budget */
 	int pass[VF_QUEUES_MAX];	/* polls that go through */
 	int passed[VF_QUEUES_MAX];	/* what the first of them returned */
 	bool let;			/* all polls go through */
@@ -347,6 +355,7 @@ static int vf_poll(struct napi_struct *napi, int budget)
 	}
 	/* less than the budget, and not completed: it stays scheduled, and nobody polls it */
 	vf->captured[i] = true;
+	vf->again[i] = false;
 	return 0;
 }
 
@@ -478,8 +487,8 @@ static int vf_do_poll(__u32 q, int budget)
 	bpf_net_ctx_clear(set);
 #endif
 	vf_redirected();
-	if (done >= budget)
-		vf->captured[q] = true;
+	vf->captured[q] |= done >= budget;
+	vf->again[q] = done >= budget;
 	local_bh_enable();
 	return done;
 }
@@ -756,13 +765,42 @@ static void vf_release(struct device *dev)
 	kfree(old);
 }
 
+/*
+ * Without buffers a context of 7.2 comes again, how often is chance. Where somebody waits to
+ * disable it net_rx_action() completes it, and so does this.
+ */
+static void vf_disabling(struct work_struct *work)
+{
+	bool more = false;
+	int q;
+
+	local_bh_disable();
+	for (q = 0; vf && q < vf->device.pairs; q++) {
+		if (!vf->captured[q] || !vf->napi[q])
+			continue;
+		more = true;
+		if (!napi_disable_pending(vf->napi[q]))
+			continue;
+		vf->captured[q] = false;
+		napi_complete(vf->napi[q]);
+	}
+	local_bh_enable();
+	if (more)
+		schedule_delayed_work(to_delayed_work(work), 1);
+}
+
+static DECLARE_DELAYED_WORK(vf_disable_work, vf_disabling);
+
 static int vf_drain(void)
 {
 	int q, n, done = 0;
 
-	for (q = 0; vf && q < vf->device.pairs; q++)
-		for (n = 0; n < VF_DRAIN_MAX && vf->captured[q]; n++, done++)
+	for (q = 0; vf && q < vf->device.pairs; q++) {
+		for (n = 0; n < VF_DRAIN_MAX && vf->captured[q] && !vf->again[q]; n++, done++)
 			vf_do_poll(q, NAPI_POLL_WEIGHT);
+		if (vf->captured[q])
+			schedule_delayed_work(&vf_disable_work, 1);
+	}
 	return done;
 }
 
@@ -810,6 +848,7 @@ static void vf_unplug(void)
 		rtnl_unlock();
 	}
 	unregister_virtio_device(&vf->vdev);
+	cancel_delayed_work_sync(&vf_disable_work);
 	vf_release_frames(&vf_nobody, VF_AWAY_MAX);
 	vf = NULL;
 }
@@ -1110,16 +1149,15 @@ static int vf_send(const struct vf_request *request)
 	return errand.ret;
 }
 
-static long vf_ioctl(struct file *file, unsigned int cmd, unsigned long where)
+/* One command; how many bytes its answer has, which is where `to` says. */
+static long vf_one(void __user *from, void __user *to, size_t room)
 {
-	struct vf_request request;
 	static struct vf_answer answer; /* under the lock */
+	struct vf_request request;
 	size_t size;
-	int ret = 0;
+	long ret;
 
-	if (cmd != VF_DO)
-		return -ENOTTY;
-	if (copy_from_user(&request, (void __user *)where, sizeof(request)))
+	if (copy_from_user(&request, from, sizeof(request)))
 		return -EFAULT;
 	mutex_lock(&vf_lock);
 	memset(&answer, 0, sizeof(answer));
@@ -1129,12 +1167,44 @@ static long vf_ioctl(struct file *file, unsigned int cmd, unsigned long where)
 	answer.ret = vf_send(&request);
 	vf_settle();
 	vf_look(&answer);
-	/* the answer takes the request's place; it is larger, and the caller knows */
-	size = offsetof(struct vf_answer, stats) + answer.n_stats * sizeof(answer.stats[0]);
-	if (copy_to_user((void __user *)where, &answer, size))
+	ret = size = offsetof(struct vf_answer, stats) + answer.n_stats * sizeof(answer.stats[0]);
+	if (size > room)
+		ret = -ENOSPC;
+	else if (copy_to_user(to, &answer, size))
 		ret = -EFAULT;
 	mutex_unlock(&vf_lock);
 	return ret;
+}
+
+static long vf_ioctl(struct file *file, unsigned int cmd, unsigned long where)
+{
+	void __user *there = (void __user *)where;
+	struct vf_many many;
+	__u32 i, at = 0;
+	long ret;
+
+	switch (cmd) {
+	case VF_DO:
+		/* the answer takes the request's place; it is larger, and the caller knows */
+		ret = vf_one(there, there, sizeof(struct vf_answer));
+		return min(ret, 0L);
+	case VF_MANY:
+		if (copy_from_user(&many, there, sizeof(many)))
+			return -EFAULT;
+		for (i = 0; i < many.count; i++) {
+			ret = vf_one((void __user *)(unsigned long)many.requests +
+					     i * sizeof(struct vf_request),
+				     (void __user *)(unsigned long)many.answers + at,
+				     many.bytes - at);
+			if (ret < 0)
+				return ret;
+			at += ret;
+			/* as on the way back to a process: what a command woke comes first */
+			cond_resched();
+		}
+		return 0;
+	}
+	return -ENOTTY;
 }
 
 static const struct file_operations vf_file = {

@@ -4,15 +4,16 @@
  * driver's resets, looks at the configuration, bounced pages and coherent memory.
  *
  * /dev/vfuzz_vduse takes one command at a time, but for a reset: that waits for the daemon, who
- * may be the same process. A page of it stops whoever touches it first, so that others can do
- * something while the kernel copies to it. Where the kernel has vduse_dev_msg_sync() is said by who
- * loads the module, from System.map: a request of a known type that changes nothing has no other
- * door.
+ * may be the same process, and for the end of that wait. A page of it stops whoever touches it
+ * first, so that others can do something while the kernel copies to it. Where the kernel has
+ * vduse_dev_msg_sync() is said by who loads the module, from System.map: a request of a known type
+ * that changes nothing has no other door.
  */
 #include <linux/device.h>
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
 #include <linux/fs.h>
+#include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
@@ -29,7 +30,7 @@
 
 enum vd_command {
 	VD_ASK, VD_LEAVE, VD_WAITS, VD_RESET, VD_CONFIG, VD_MAP, VD_UNMAP, VD_ALLOC, VD_FREE,
-	VD_WRITE, VD_END, VD_MEET, VD_STOPPED, VD_GO,
+	VD_WRITE, VD_END, VD_MEET, VD_STOPPED, VD_GO, VD_PASS,
 };
 
 struct vd_request {
@@ -46,6 +47,8 @@ struct vd_request {
 #define VD_ORDER_MAX (VD_PAGES * PAGE_SIZE)
 #define VD_WAIT_MAX (5 * HZ)
 #define VD_START_MAX 20000 /* looks, 50 us each */
+#define VD_LEAVE_TICKS (2 * HZ) /* until a thread gives up (agent_vduse.py) */
+#define VD_COARSE 16 /* ticks that a timer of a few seconds may be late */
 
 /* a request as vduse_dev_msg_sync() takes it */
 struct vd_message {
@@ -194,7 +197,21 @@ static struct vd_thread *vd_oldest(u32 device)
 	return NULL;
 }
 
-/* killed, or by its timeout, which is near */
+/*
+ * Time passes at once in which nothing happens, as for a guest that its host did not let run.
+ * Timers that are due then have run when this returns.
+ */
+static void vd_pass(unsigned long ticks)
+{
+	unsigned long flags;
+
+	local_irq_save(flags); /* there is one processor */
+	jiffies_64 += ticks + VD_COARSE;
+	local_irq_restore(flags);
+	schedule_timeout_uninterruptible(1);
+}
+
+/* killed, or by its timeout */
 static long vd_leave(struct vd_request *r)
 {
 	struct vd_thread *t = vd_oldest(r->device);
@@ -203,6 +220,8 @@ static long vd_leave(struct vd_request *r)
 		return -ENOENT;
 	if (r->arg[0])
 		send_sig(SIGKILL, t->task, 1);
+	else
+		vd_pass(VD_LEAVE_TICKS);
 	if (!wait_for_completion_timeout(&t->end, VD_WAIT_MAX))
 		return -ETIMEDOUT;
 	complete(&t->end);
@@ -448,6 +467,10 @@ static long vd_ioctl(struct file *file, unsigned int cmd, unsigned long where)
 		ret = vdpa->config->reset(vdpa);
 		vd_put(vdpa);
 		return ret;
+	}
+	if (r.command == VD_PASS) {
+		vd_pass(min_t(u32, r.arg[0], VD_LEAVE_TICKS / HZ) * HZ);
+		return 0;
 	}
 	mutex_lock(&vd_lock);
 	ret = vd_do(&r);

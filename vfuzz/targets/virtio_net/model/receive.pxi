@@ -217,11 +217,10 @@ cdef void mergeable_buf_free(ReceiveQueue* rq, int num_buf, RqStats* stats) noex
         rq_put_buf(rq, buf, True, b"mergeable_buf_free:put")
 
 
-cdef int append_frag(int head, int curr, uint64_t buf, uint32_t len,
+cdef int append_frag(ReceiveQueue* rq, int head, int curr, uint64_t buf, uint32_t len,
                      uint32_t truesize) noexcept nogil:
     """virtnet_skb_append_frag(): buf joins curr, or a new skb on head's frag_list; the skb that has
     it now, 0 where that could not be allocated."""
-    global O_head
     cdef int page = frame_of(buf)
     cdef uint32_t offset = offset_of(buf)
     cdef int n = K_skbs[curr].nr_frags
@@ -231,7 +230,6 @@ cdef int append_frag(int head, int curr, uint64_t buf, uint32_t len,
         s = alloc_head_skb(704 if era_6_12() else 512, 0, b"append_frag:alloc_skb")
         if s == 0:
             return 0
-        O_head = True
         if curr == head:
             K_skbs[curr].frag_list = s
         else:
@@ -247,6 +245,9 @@ cdef int append_frag(int head, int curr, uint64_t buf, uint32_t len,
         K_skbs[head].len += len
         K_skbs[head].truesize += truesize
     if skb_can_coalesce(&K_skbs[curr], n, page, offset):
+        if quirk(QUIRK_G05) and rq.page_pool and not K_skbs[head].recycle:
+            # its queue has a pool, so the page is said to be of that, and not asked
+            page_pool_put_page(rq.page_pool, page, True, b"append_frag:pool")
         skb_coalesce_rx_frag(curr, n - 1, offset, len, truesize, b"append_frag:coalesce")
         event(0x2301)
     else:
@@ -290,7 +291,7 @@ cdef always_int receive_mergeable_rest(ReceiveQueue* rq, int head, uint64_t buf,
             vi.rx_length_errors += 1
             curr = 0
         else:
-            curr = append_frag(head, curr, buf, len, truesize)
+            curr = append_frag(rq, head, curr, buf, len, truesize)
     rq_put_buf(rq, buf, True, b"receive_mergeable:err_skb")
     mergeable_buf_free(rq, num_buf, stats)
     stats.drops += 1

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """AF_XDP zero copy: sockets are bound to queues, and their chunks are the buffers.
 
-linux-6.12 only: the code is there, and no release of 6.12 says so to the core (XSK_ZC). 7.2 is
-refused here, as 6.1 is.
+6.12 has the code, and no release of it says so to the core (XSK_ZC); 7.2 does. The page pool of a
+queue stays while a socket is bound to it: it has no buffer in the ring then. 6.1 refuses a bind.
 """
 
 
@@ -27,14 +27,17 @@ cdef bint xsk_any_bound() noexcept nogil:
 
 cdef int add_recvbuf_xsk(ReceiveQueue* rq, Vq* vq) noexcept nogil:
     """virtnet_add_recvbuf_xsk(): as many chunks as there are, up to a full ring; the header has the
-    last bytes of their headroom. 0, -ENOMEM where there is none, or what the ring says."""
+    last bytes of their headroom. 0, -ENOMEM where there is none, or what the ring says. 7.2 tells a
+    user who wants to know, and that is no failure: NAPI does not come again by itself."""
     cdef int pool = rq.xsk_pool - 1
     cdef uint32_t len = xsk_frame_size(&Z_pools[pool]) + vi.hdr_len
     cdef int i, k, n, err
     cdef Sg sg
     n = xsk_buff_alloc_batch(pool, vq.num_free, Z_batch, b"add_recvbuf_xsk:alloc")
+    if era_7_2():
+        Z_pools[pool].rx_wakeup = n == 0 and Z_pools[pool].need_wakeup
     if n == 0:
-        return -ENOMEM
+        return 0 if Z_pools[pool].rx_wakeup else -ENOMEM
     check_write(rq.xsk_buffs, <uint32_t>n * 8, b"add_recvbuf_xsk:buffs")
     for i in range(n):
         step(b"add_recvbuf_xsk:loop")
@@ -56,8 +59,9 @@ cdef int add_recvbuf_xsk(ReceiveQueue* rq, Vq* vq) noexcept nogil:
 cdef bint buf_to_xdp(ReceiveQueue* rq, int id, uint32_t len, bint first,
                      XdpBuff* x) noexcept nogil:
     """buf_to_xdp(): a used chunk as x, its length without a vnet header; False: too long, and it is
-    free. A further buffer begins where the first one's header would be."""
+    free. A further one begins where the first one's header would be; 6.12 says so at the copy."""
     cdef uint32_t bufsize = xsk_frame_size(&Z_pools[rq.xsk_pool - 1])
+    cdef uint32_t front = 0 if first else vi.hdr_len
     if not first or quirk(QUIRK_A06):
         # 5177373c3131: the header of a first one is not in len any more
         bufsize += vi.hdr_len
@@ -66,7 +70,12 @@ cdef bint buf_to_xdp(ReceiveQueue* rq, int id, uint32_t len, bint first,
         xsk_buff_free(id, b"buf_to_xdp:too_long")
         return False
     xsk_buff_set_size(id, len, x)
-    judge_xsk_posted(id, x, 0 if first else vi.hdr_len)
+    if era_7_2():
+        x.data -= front
+        x.data_meta = x.data
+        x.data_end -= front
+        front = 0
+    judge_xsk_posted(id, x, front)
     xsk_buff_dma_sync_for_cpu(id, b"buf_to_xdp:sync")
     return True
 
@@ -129,11 +138,16 @@ cdef void xsk_drop_follow_bufs(ReceiveQueue* rq, uint32_t num_buf, RqStats* stat
 
 cdef uint64_t napi_alloc_frag(uint32_t size) noexcept nogil:
     """napi_alloc_frag(): so many bytes for a copy, 0 without memory. Pieces of one page are each a
-    page here: they lie from its end on downwards, so that none goes on where the last one ended."""
-    cdef int page = alloc_pages(0, H_DRV, b"napi_alloc_frag:alloc")
+    page here where they lie from its end on downwards, so that none goes on where the last one
+    ended: before 6.13."""
+    cdef int page
+    size = skb_data_align(max(size, <uint32_t>1))
+    if era_7_2():
+        return page_frag_alloc(size, b"napi_alloc_frag:take")
+    page = alloc_pages(0, H_DRV, b"napi_alloc_frag:alloc")
     if page == 0:
         return 0
-    if buf_new(page, 0, skb_data_align(max(size, <uint32_t>1)), b"napi_alloc_frag:buf") == 0:
+    if buf_new(page, 0, size, b"napi_alloc_frag:buf") == 0:
         # uncovered: each of these has a frame of its own, and frames run out first
         put_page(page, H_DRV, b"napi_alloc_frag:exhausted")
         return 0
@@ -167,10 +181,11 @@ cdef int xsk_append_merge_buffer(ReceiveQueue* rq, int head, uint32_t num_buf,
         if buf == 0:
             xsk_buff_free(id, b"xsk_append_merge_buffer:no_memory")
             break
-        xdp_page_copy(frame_of(buf), 0, x.data - vi.hdr_len, len, b"xsk_append_merge_buffer:copy")
+        xdp_page_copy(frame_of(buf), offset_of(buf), x.data if era_7_2() else x.data - vi.hdr_len,
+                      len, b"xsk_append_merge_buffer:copy")
         xsk_buff_free(id, b"xsk_append_merge_buffer:free")
         # R08: truesize is the length
-        next = append_frag(head, curr, buf, len, len)
+        next = append_frag(rq, head, curr, buf, len, len)
         if next == 0:
             put_buf(buf, b"xsk_append_merge_buffer:put")
             break
@@ -286,7 +301,7 @@ cdef int rq_bind_xsk_pool(ReceiveQueue* rq, int pool) noexcept nogil:
     virtqueue_recycle(rq.index)
     virtqueue_empty(vq, vq.num, False)
     # the driver maps chunks, and maps or not what it has else
-    vq.premapped = pool >= 0 or rq.do_dma
+    vq.premapped = pool >= 0 or rq.do_dma or rq.use_pool_dma
     rq.xsk_pool = pool + 1
     preempt()
     virtnet_rx_resume(rq)
@@ -310,11 +325,11 @@ cdef int virtnet_xsk_pool_enable(int q) noexcept nogil:
     cdef ReceiveQueue* rq = &vi_rq[q]
     cdef uint64_t hdr_dma
     cdef int err
-    if vi.big_packets and not vi.mergeable_rx_bufs:
+    if rq.page_pool == 0 if era_7_2() else vi.big_packets and not vi.mergeable_rx_bufs:
         return -ENOENT
     if q >= vi.curr_queue_pairs:
         return -EINVAL      # uncovered: the core knows as many receive queues
-    if not D.use_dma_api:
+    if not (rq.use_pool_dma if era_7_2() else D.use_dma_api):
         # virtqueue_dma_dev()
         return -EINVAL
     rq_check(b"virtnet_xsk_pool_enable:rq")
@@ -367,15 +382,30 @@ cdef void xsk_unregister() noexcept nogil:
             xsk_release(i)
 
 
-cdef int virtnet_xsk_wakeup(int q) noexcept nogil:
-    """virtnet_xsk_wakeup(): transmission only. The send queue's context runs before anything that
-    is a program's op."""
+cdef int virtnet_xsk_wakeup(int q, bint rx) noexcept nogil:
+    """virtnet_xsk_wakeup() of one direction; 6.12 does not know that there are two. The send
+    queue's context runs before anything that is a program's op."""
     if not vi.running:
         return -ENETDOWN    # uncovered: the socket's own look comes first
     if q >= vi.curr_queue_pairs:
         return -EINVAL
-    virtnet_napi_tx_enable(q)
+    if rx:
+        virtqueue_napi_schedule(&vi_rq[q])
+    else:
+        virtnet_napi_tx_enable(q)
     return 0
+
+
+cdef int dev_xsk_wakeup(int q) noexcept nogil:
+    """sendto() and recvfrom(): xsk_check_common() has a word before the driver, which is woken for
+    reception where it asked for that."""
+    cdef int err
+    if not vi.up:
+        return -ENETDOWN
+    err = virtnet_xsk_wakeup(q, False)
+    if err == 0 and Z_pools[q].rx_wakeup:
+        err = virtnet_xsk_wakeup(q, True)
+    return err
 
 
 # ---- the user's ops ----------------------------------------------------------------------------
@@ -396,8 +426,7 @@ cdef int dev_xsk_bind(const vf_op* op, int q) noexcept nogil:
         return -EBUSY
     if q >= vi.real_num_rx_queues:
         return -EINVAL
-    if W.era != ERA_LINUX_6_12 or not feature(BOOT_FEATURES_XSK_ZC):
-        # 7.2 has zero copy of its own, which is not modelled yet
+    if not era_6_12() or not (era_7_2() or feature(BOOT_FEATURES_XSK_ZC)):
         return -EOPNOTSUPP
     room = (chunk_size - headroom - XDP_PACKET_HEADROOM) & ~<uint32_t>(XSK_FRAME_ALIGN - 1)
     if vi.mtu + ETH_PAD_LEN > room:
@@ -405,6 +434,7 @@ cdef int dev_xsk_bind(const vf_op* op, int q) noexcept nogil:
     if not xsk_umem_new(q, chunk_size, headroom, <int>op.arg[XSK_BIND_CHUNKS],
                         1 << op.arg[XSK_BIND_RX_ORDER]):
         return -ENOMEM      # uncovered: the simulation's memory, not the kernel's
+    Z_pools[q].need_wakeup = op.arg[XSK_BIND_NEED_WAKEUP]
     if Z.hdr == 0:
         Z.hdr = addr_of(frame_new(F_KMALLOC, VNET_HDR_HASH_LEN, H_KERNEL, b"dev_xsk_bind:hdr"), 0)
     xsk_user_fill(&Z_pools[q], <int>op.arg[XSK_BIND_FILLED], False)
@@ -451,7 +481,6 @@ cdef apart_void op_xsk(const vf_op* op) noexcept nogil:
     elif kind == OP_XSK_TAKE:
         obs(b"ret", op_xsk_take(q, op.arg[XSK_TAKE_COUNT]))
     else:
-        # xsk_check_common() has a word before the driver
-        obs(b"ret", virtnet_xsk_wakeup(q) if vi.up else -ENETDOWN)
+        obs(b"ret", dev_xsk_wakeup(q))
     if unlikely(W_trace):
         observe_socket(q)

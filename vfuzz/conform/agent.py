@@ -14,6 +14,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import gc
 import importlib.util
 import marshal
 import os
@@ -48,6 +49,7 @@ KEPT = 111  # the eventfds once more: what a program closes can still be signall
 FILE_PAGES = 8192
 NODE_PATH = "/dev/vhost-vdpa-0"
 DEVICE = b"vfuzz0"
+GARBAGE_MIN = 50_000  # objects more than there were, until it is looked which are in circles
 REMOVAL_MAX_MS = 2000  # until the node of a device that is being removed is gone
 
 SYS_READ, SYS_WRITE, SYS_CLOSE, SYS_MMAP, SYS_MUNMAP, SYS_IOCTL, SYS_PREAD = 0, 1, 3, 9, 11, 16, 17
@@ -1076,6 +1078,8 @@ def be(begin):
         machine, *arguments = begin()
         machine.log()
         machine.send(("ready", machine.start(*arguments)))
+        gc.freeze()
+        gc.set_threshold(GARBAGE_MIN)
         machine.serve()
     except BaseException:
         traceback.print_exc()

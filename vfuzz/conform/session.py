@@ -46,6 +46,7 @@ END_S = 5.0  # for the workers, when one ends the session
 TELL_S = 0.2
 ROW = 1000  # programs in which those of one machine are looked for
 UNIT = 100  # programs that a worker takes at a time, at most
+GARBAGE_MIN = 200_000  # objects more than there were, until it is looked which are in circles
 COME = 20  # programs that are made before a worker that asks is heard
 
 _Projected = tuple[Program, Projection]
@@ -278,12 +279,18 @@ class Session:
     def run(self, programs: Iterable[Program]) -> Totals:
         """Compare them all. The totals are those of all runs."""
         started = time.monotonic() - self.totals.seconds
-        if self.jobs == 1:
-            for unit in self._units(programs, CHUNK):
-                if unit:
-                    self._unit(unit, started)
-        else:
-            self._with_workers(self._units(programs, ROW), started)
+        # the traces of a unit are many objects that stay for a while, and none is in a circle
+        often = gc.get_threshold()
+        gc.set_threshold(GARBAGE_MIN, *often[1:])
+        try:
+            if self.jobs == 1:
+                for unit in self._units(programs, CHUNK):
+                    if unit:
+                        self._unit(unit, started)
+            else:
+                self._with_workers(self._units(programs, ROW), started)
+        finally:
+            gc.set_threshold(*often)
         self.totals.seconds = time.monotonic() - started
         return self.totals
 

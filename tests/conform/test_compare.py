@@ -64,6 +64,12 @@ def test_the_kernels_log_counts():
     assert splat_of(("hello",)) is None
 
 
+def test_what_kmemleak_suspects_is_asked_for_and_no_splat():
+    suspects = "kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)"
+    assert splat_of((suspects,)) is None
+    assert splat_of(("kmemleak: Cannot insert 0x1 into the object search tree",)) is not None
+
+
 def test_a_memory_bug_that_the_model_has_too_is_no_divergence():
     program = NET.parse("boot(features=RSS, rss_max_indirection_table_length=129)\nopen()\n")
     log = ["BUG: KASAN: slab-out-of-bounds in virtnet_probe+0x1/0x2"]

@@ -70,12 +70,14 @@ def command(
     """Replay programs on a real kernel and compare every observable with the model.
 
     FILE is a program, DIR all programs below it. What a file says of quirks is not used: the kernel
-    is as it is. Ends with 1 when there is a difference that docs/conformance.md does not explain.
+    is as it is. A kernel built with --kmemleak is asked what memory it lost, and which program did.
+    Ends with 1 when there is a difference that docs/conformance.md does not explain.
 
     \b
     vfuzz conform vdpa corpus/vdpa --kernel 6.12
     vfuzz conform vdpa --kernel 6.1 --generate 20k --seed 7
     vfuzz conform vdpa corpus/vdpa --kernel my-patch --quirk A28
+    vfuzz conform vdpa --kernel leaks --generate 2k
     vfuzz conform virtio-net-rx corpus/virtio-net-rx --kernel 6.12-gcov --coverage lines
     """
     target = api.target(name)
@@ -116,7 +118,8 @@ def command(
             data["lines"] = {s.name: {"ran": s.reached, "of": len(s.counts)} for s in sources}
         print_json(data)
     else:
-        click.echo(report.text(totals, kernel, era, ids, seed if generate else None), nl=False)
+        click.echo(report.text(totals, kernel, era, ids, seed if generate else None,
+                               target.known(era)), nl=False)  # fmt: skip
         if coverage is not None:
             click.echo(gcov.text(sources), nl=False)
     if interrupted:

@@ -54,7 +54,7 @@ def command() -> None:
 @click.option("--source", type=PATH, help="A source tree of your own, with your patch.")
 @click.option("--kasan", is_flag=True, help="KASAN: bad accesses show in the kernel's log.")
 @click.option("--ubsan", is_flag=True, help="UBSAN: array indexes out of bounds do.")
-@click.option("--kmemleak", is_flag=True, help="kmemleak.")
+@click.option("--kmemleak", is_flag=True, help="kmemleak: conform tells what memory is lost.")
 @click.option("--lockdep", is_flag=True, help="Lock dependency checks.")
 @click.option("--gcov", is_flag=True, help="Counts of the drivers' lines: conform --coverage.")
 @click.option("--set", "more", multiple=True, metavar="SYMBOL=VALUE", help="More configuration.")
@@ -81,6 +81,7 @@ def build(
 
     \b
     vfuzz kernel build 6.12 --kasan
+    vfuzz kernel build 6.12 --kmemleak --name leaks
     vfuzz kernel build --source ~/linux --name my-patch
     """
     if (series is None) == (source is None):

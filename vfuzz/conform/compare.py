@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vfuzz.api import Program, Result
+    from vfuzz.conform.kmemleak import Leak
 
 __all__ = ["Divergence", "Row", "Verdict", "compare", "died", "said", "splat_of"]
 
 #: The kernel's own words for what must not happen.
 _SPLAT = re.compile(
-    r"BUG: |WARNING: |KASAN|UBSAN|Oops|kmemleak: |general protection|refcount_t|list_(?:add|del)"
+    r"BUG: |WARNING: |KASAN|UBSAN|Oops|general protection|refcount_t|list_(?:add|del)"
+    r"|kmemleak: (?!\d+ new suspected)"  # what it suspects it is asked for
     r"|possible recursive|INFO: |Kernel panic|Unable to handle|scheduling while atomic"
 )
 #: Observables that are counts: a difference has a direction.
@@ -66,6 +68,7 @@ class Verdict:
     violation    of the model: its signature, if the kernel did that op too and did not differ
     same         whether what the model said of that op before it ended is what the kernel said
     left         whether the kernel was left with charged pages or pins that nobody has
+    lost         what kmemleak found of a program that the model ends with a violation: signatures
     site         the last place of the model that did something before they differed
     """
 
@@ -79,6 +82,7 @@ class Verdict:
     violation: str | None = None
     same: bool = False
     left: bool = False
+    lost: tuple[str, ...] = ()
 
 
 def said(name: str, value: int | None) -> str:
@@ -129,6 +133,8 @@ def compare(
     skipped: Container[int] = (),
     labels: Sequence[str] | None = None,
     spoils: Container[str] = (),
+    lost: Sequence[Leak] = (),
+    told: Container[str] = (),
 ) -> Verdict:
     """Compare a traced result of the model with what the kernel said.
 
@@ -139,6 +145,9 @@ def compare(
     skipped  ops that the kernel did not do
     labels   of the ops, in signatures; default: their names
     spoils   checks whose violations are memory bugs: the kernel's log may say so too
+    lost     what kmemleak found when all was done
+    told     checks whose violations at the end say that something was not given back. Behind a
+             violation within a program nothing is known of what the kernel should keep
     """
     trace = result.raw_trace
     assert trace is not None, "the result of a traced run"
@@ -172,13 +181,22 @@ def compare(
     )  # fmt: skip
     if splat is not None and divergence is None and not foretold:
         divergence = Divergence(f"log: {splat}", n, "the kernel's log", "log", "silent", splat, log)
+    signatures = tuple(dict.fromkeys(leak.signature for leak in lost))
+    broken = result.violation
+    if lost and divergence is None and (
+        broken is None or (broken.op >= n and broken.check not in told)
+    ):  # fmt: skip
+        words = tuple(line for leak in lost for line in leak.text)
+        size = sum(leak.size for leak in lost)
+        divergence = Divergence(signatures[0], n, "kmemleak", "lost", "nothing",
+                                f"{size} bytes that nobody points at", words)  # fmt: skip
     if divergence is None:
         violation = None
         if cut is not None and cut < len(kernel) - 1 and cut not in skipped:
             violation = result.violation and result.violation.signature
         said_too = violation is not None and (bool(steps.get(cut)) or splat is not None)
         return Verdict(program, (), compared, observables, cut, None, None, violation, said_too,
-                       bool(last.get("pinned") or last.get("pins")))  # fmt: skip
+                       bool(last.get("pinned") or last.get("pins")), signatures)  # fmt: skip
     rows = [
         Row(op, program.op_text(op), steps.get(op) or None, theirs,
             divergence.what if op == divergence.op else None)

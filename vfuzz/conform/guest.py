@@ -172,6 +172,16 @@ class Guest:
             pass
         return frame[1]
 
+    def leaks(self, age_at: int | None) -> str:
+        """What kmemleak found since the last time: its own words. age_at: kmemleak.of_age().
+        Raises GuestDied, GuestFailed."""
+        self._send(("leaks", age_at))
+        while (frame := self._receive(self.program_max_s, -1))[0] != "leaks":
+            pass
+        if frame[1] is None:
+            raise GuestFailed(f"kmemleak switched itself off in the guest:\n{self.log()}")
+        return frame[1]
+
     def log(self) -> str:
         """The end of the console."""
         with contextlib.suppress(OSError):

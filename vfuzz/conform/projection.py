@@ -7,7 +7,7 @@ The module has
                                     what boot left, each op, what was there at the end
     guest_of(kernel, key)           a guest with the agent that knows these projections
     left_out(boot)                  ops that generated programs of that machine do not have
-    calls_of, label, generated, BEGIN, MACHINE, SKIPPED, SPOILS, EXPLAINED
+    calls_of, label, generated, BEGIN, MACHINE, SKIPPED, SPOILS, LEAKS, EXPLAINED
 """
 
 from __future__ import annotations

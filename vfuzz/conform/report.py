@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from vfuzz.conform.kernel import Kernel
 from vfuzz.conform.session import Found, Totals
 from vfuzz.engine.inputs import head_of
 from vfuzz.engine.store import write_atomic
+from vfuzz.sanitizer.registry import Known
 from vfuzz.sanitizer.report import sources_of
 
 __all__ = ["as_json", "progress", "side_by_side", "text", "write"]
@@ -33,8 +34,9 @@ def progress(totals: Totals) -> str:
 
 
 def text(totals: Totals, kernel: Kernel, era: str, quirks: tuple[str, ...],
-         seed: int | None) -> str:  # fmt: skip
-    """The summary: what was compared, what not and why, each divergence side by side."""
+         seed: int | None, known: Iterable[Known] = ()) -> str:  # fmt: skip
+    """The summary: what was compared, what not and why, each divergence side by side. known: the
+    target's findings in that era."""
     lines = [""]
     for found in sorted(totals.found.values(), key=lambda found: -found.hits):
         if found.explained is None:
@@ -68,6 +70,13 @@ def text(totals: Totals, kernel: Kernel, era: str, quirks: tuple[str, ...],
             f"pins {totals.left[signature]:,})"
             for signature, count in totals.violations.most_common()
         ]
+    if totals.lost:
+        lines += ["", "memory that the kernel lost in programs of which the model says so, or that "
+                  "differ or end before (scans of kmemleak that found it):"]  # fmt: skip
+        pages = {entry.signature: entry.doc for entry in known}
+        for (signature, why), count in totals.lost.most_common():
+            page = f", known: {pages[why]}" if why in pages else ""
+            lines.append(f"  {count:>10,}  {signature}: {why}{page}")
     if totals.found:
         lines += ["", "divergences:"]
         for found in sorted(totals.found.values(), key=lambda found: -found.hits):
@@ -146,6 +155,10 @@ def as_json(totals: Totals, kernel: Kernel, era: str, quirks: tuple[str, ...],
         "violations": dict(totals.violations),
         "same": dict(totals.same),
         "left": dict(totals.left),
+        "lost": [
+            {"signature": signature, "because": why, "scans": count}
+            for (signature, why), count in totals.lost.items()
+        ],
         "kinds": dict(totals.kinds),
         "divergences": [
             {**plain(found.verdict), "hits": found.hits, "explained": found.explained,

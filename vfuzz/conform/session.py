@@ -21,10 +21,11 @@ from random import Random
 from typing import Any
 
 from vfuzz.api import Program, Target
-from vfuzz.conform import gcov
+from vfuzz.conform import gcov, kmemleak
 from vfuzz.conform.compare import Divergence, Verdict, compare, died, splat_of
 from vfuzz.conform.guest import Guest, GuestDied, GuestFailed, GuestSpent
 from vfuzz.conform.kernel import Kernel
+from vfuzz.conform.kmemleak import Leak
 from vfuzz.conform.projection import Impossible, Projection
 from vfuzz.engine.inputs import read, seed_files
 from vfuzz.errors import Error, UsageError
@@ -45,6 +46,7 @@ END_S = 5.0  # for the workers, when one ends the session
 TELL_S = 0.2
 ROW = 1000  # programs in which those of one machine are looked for
 UNIT = 100  # programs that a worker takes at a time, at most
+GARBAGE_MIN = 200_000  # objects more than there were, until it is looked which are in circles
 COME = 20  # programs that are made before a worker that asks is heard
 
 _Projected = tuple[Program, Projection]
@@ -78,6 +80,8 @@ class Totals:
     violations  programs that end with one in the model, at an op that the kernel did, by signature
     same        those of them whose last op gave the same in the kernel
     left        those of them after which the kernel had charged pages or pins that nobody has
+    lost        what kmemleak found that is no divergence of its own: how many scans did, by its
+                signature and that of the model's violation or the divergence that explains it
     lines       of a kernel that counts: how often each line of its sources ran
     """
 
@@ -95,6 +99,7 @@ class Totals:
     violations: Counter[str] = field(default_factory=Counter)
     same: Counter[str] = field(default_factory=Counter)
     left: Counter[str] = field(default_factory=Counter)
+    lost: Counter[tuple[str, str]] = field(default_factory=Counter)
     lines: Counter[tuple[str, int]] = field(default_factory=Counter)
     found: dict[str, Found] = field(default_factory=dict)
     seconds: float = 0.0
@@ -202,6 +207,9 @@ class Session:
         self._tick = tick
         self._ending = False  # of a worker: somebody has had enough
         self._spare: dict[tuple[str, ...], Guest] = {}
+        self._scans = kmemleak.can_scan(kernel)
+        # why, by the signature of a leak and whether the model found something in the program
+        self._blamed: dict[tuple[str, bool], str | Verdict] = {}
 
     # ---- one program ----
 
@@ -212,12 +220,15 @@ class Session:
             raise Impossible(f"the kernel was built without {projection.needs}: build it again")
         return projection
 
-    def _verdict(self, program: Program, projection: Projection, answer: Any) -> Verdict:
+    def _verdict(
+        self, program: Program, projection: Projection, answer: Any, lost: Sequence[Leak] = ()
+    ) -> Verdict:
         ran, log = projection.program, answer[3]
         labels = [self.real.label(call) for call in self.real.calls_of(ran)]
         first, seen, last = self.real.read(projection, answer)
         verdict = compare(ran, projection.result, first, seen, last, tuple(log),
-                          projection.skipped, labels, self.real.SPOILS)  # fmt: skip
+                          projection.skipped, labels, self.real.SPOILS, lost,
+                          self.real.LEAKS)  # fmt: skip
         return replace(verdict, program=program)
 
     def one(self, program: Program) -> Verdict:
@@ -225,16 +236,19 @@ class Session:
         projection = self._project(program)
         guest = self._guest(projection.key)
         answers: list[Any] = []
+        spent = False
         try:
-            guest.run([projection.payload], lambda _, answer: answers.append(answer))
-        except GuestSpent:
-            self._end(projection.key)
+            try:
+                guest.run([projection.payload], lambda _, answer: answers.append(answer))
+            except GuestSpent:
+                spent = True
+            lost = self._ask(projection.key)
         except GuestDied as dead:
             self._spare.pop(projection.key).close()
             return died(program, dead.why, dead.log, projection.result, self.real.SPOILS)
-        if splat_of(answers[0][3]) is not None and projection.key in self._spare:
+        if spent or splat_of(answers[0][3]) is not None:
             self._end(projection.key)
-        return self._verdict(program, projection, answers[0])
+        return self._verdict(program, projection, answers[0], lost)
 
     def _guest(self, key: tuple[str, ...]) -> Guest:
         """The guest that is kept, or one that is kept from now on."""
@@ -242,6 +256,8 @@ class Session:
         if guest is None:
             self.close()  # memory is for one
             guest = self._spare[key] = self._boot(key)
+            if self._scans:
+                guest.leaks(kmemleak.of_age(self.kernel))  # of the boot
         return guest
 
     def _boot(self, key: tuple[str, ...]) -> Guest:
@@ -263,12 +279,18 @@ class Session:
     def run(self, programs: Iterable[Program]) -> Totals:
         """Compare them all. The totals are those of all runs."""
         started = time.monotonic() - self.totals.seconds
-        if self.jobs == 1:
-            for unit in self._units(programs, CHUNK):
-                if unit:
-                    self._unit(unit, started)
-        else:
-            self._with_workers(self._units(programs, ROW), started)
+        # the traces of a unit are many objects that stay for a while, and none is in a circle
+        often = gc.get_threshold()
+        gc.set_threshold(GARBAGE_MIN, *often[1:])
+        try:
+            if self.jobs == 1:
+                for unit in self._units(programs, CHUNK):
+                    if unit:
+                        self._unit(unit, started)
+            else:
+                self._with_workers(self._units(programs, ROW), started)
+        finally:
+            gc.set_threshold(*often)
         self.totals.seconds = time.monotonic() - started
         return self.totals
 
@@ -297,7 +319,7 @@ class Session:
 
     def _unit(self, programs: Sequence[Program], started: float) -> None:
         """Compare some, one after the other, in a guest that stays for the next unit."""
-        groups: dict[tuple[str, ...], list[_Projected]] = {}
+        groups: dict[tuple[tuple[str, ...], bool], list[_Projected]] = {}
         for program in programs:
             self._go_on()
             self.totals.prepared += 1
@@ -308,8 +330,10 @@ class Session:
                 self.totals.programs += 1
                 self.totals.impossible[str(why)] += 1
                 continue
-            groups.setdefault(projection.key, []).append((program, projection))
-        for key, group in groups.items():
+            # what the model says is lost is looked for apart, so that it hides nothing
+            broken = self._scans and projection.result.violation is not None
+            groups.setdefault((projection.key, broken), []).append((program, projection))
+        for (key, _), group in groups.items():
             group.sort(key=lambda one: one[1].order)
             try:
                 self._part(key, group, started)
@@ -326,9 +350,10 @@ class Session:
         barren = 0
         while part:
             done = 0
+            splat = False
 
             def take(number: int, answer: Any, part: list[_Projected] = part) -> None:
-                nonlocal done
+                nonlocal done, splat
                 self._go_on()
                 program, projection = part[number]
                 verdict = self._verdict(program, projection, answer)
@@ -338,13 +363,17 @@ class Session:
                 self._tick(self.totals)
                 if splat_of(answer[3]) is not None:
                     # its memory is not what it was, and KASAN and WARN_ONCE speak but once
+                    splat = True
                     raise GuestSpent(done)
 
             guest = self._guest(key)
             try:
                 guest.run([projection.payload for _, projection in part], take)
+                self._blame(key, part)
                 return
             except GuestSpent as spent:
+                if not splat:  # else it is at a later program
+                    self._blame(key, part[: spent.done])
                 self._end(key)
                 part = part[spent.done :]
             except GuestDied as dead:
@@ -367,6 +396,85 @@ class Session:
                     else:
                         barren = 0
                 part = part[at + 1 :]
+
+    # ---- what programs lost ----
+
+    def _ask(self, key: tuple[str, ...]) -> list[Leak]:
+        """What the guest that is kept lost since it was asked last. Raises GuestDied."""
+        if not self._scans or key not in self._spare:
+            return []
+        return kmemleak.parse(self._spare[key].leaks(kmemleak.of_age(self.kernel)))
+
+    def _blame(self, key: tuple[str, ...], part: Sequence[_Projected]) -> None:
+        """Which of these programs lost what their guest has lost? All of them have a violation of
+        the model, or none has."""
+        try:
+            leaks = {leak.signature: leak for leak in self._ask(key)}
+        except GuestDied:  # of the scan; what its programs answered is known
+            self._spare.pop(key).close()
+            return
+        for signature, leak in leaks.items():
+            broken = part[0][1].result.violation is not None
+            why = self._blamed.get((signature, broken))
+            if why is None:
+                why = self._reason(leak, self._search(key, signature, part))
+                self._blamed[signature, broken] = why
+            if isinstance(why, str):
+                self.totals.lost[signature, why] += 1
+            elif why.divergence is not None:
+                self.totals.agreed -= 1
+                self._keep(why, why.divergence)
+
+    def _reason(self, leak: Leak, few: Sequence[_Projected]) -> str | Verdict:
+        """Why these programs lost something: the model's violation that says so or comes before it,
+        or another divergence, whose consequence it is; by their signatures. Else a verdict."""
+        program, projection = few[-1]
+        verdict = self.one(program)
+        if verdict.divergence is None:
+            violation = projection.result.violation
+            if leak.signature in verdict.lost and violation is not None:
+                return violation.signature
+        elif verdict.divergence.signature == leak.signature:
+            return verdict
+        else:
+            return verdict.divergence.signature
+        words = f"{leak.size} bytes that nobody points at, after {len(few)} programs"
+        divergence = Divergence(leak.signature, len(program), "kmemleak", "lost", "nothing",
+                                words, leak.text)  # fmt: skip
+        return Verdict(program, (), 0, 0, None, divergence)
+
+    def _search(
+        self, key: tuple[str, ...], signature: str, part: Sequence[_Projected]
+    ) -> Sequence[_Projected]:
+        """The fewest in a row that lose it when they are done again."""
+        while len(part) > 1:
+            self._go_on()
+            self._tick(self.totals)
+            half = len(part) // 2
+            for some in (part[:half], part[half:]):
+                if signature in self._lost(key, some):
+                    part = some
+                    break
+            else:
+                break
+        return part
+
+    def _lost(self, key: tuple[str, ...], part: Sequence[_Projected]) -> set[str]:
+        """What programs lose: signatures. One that ends their guest ends the trial."""
+        guest = self._guest(key)
+        spent = False
+        try:
+            try:
+                guest.run([projection.payload for _, projection in part], lambda *_: None)
+            except GuestSpent:
+                spent = True
+            lost = {leak.signature for leak in self._ask(key)}
+        except GuestDied:
+            self._spare.pop(key).close()
+            return set()
+        if spent:
+            self._end(key)
+        return lost
 
     # ---- processes: the model has one world, and Python works on one core ----
 

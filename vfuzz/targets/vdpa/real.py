@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from vfuzz.conform.kernel import Kernel
 
 __all__ = [
-    "BEGIN", "BOOT_FIXED", "EXPLAINED", "MACHINE", "SKIPPED", "SPOILS", "Explained",
+    "BEGIN", "BOOT_FIXED", "EXPLAINED", "LEAKS", "MACHINE", "SKIPPED", "SPOILS", "Explained",
     "Impossible", "Projection", "Step", "calls_of", "generated", "guest_of", "label", "left_out",
     "observe", "project", "read",
 ]  # fmt: skip
@@ -131,6 +131,8 @@ _MTU = 1500
 EXPLAINED: tuple[Explained, ...] = ()
 #: Violations of the model that KASAN would see in the kernel.
 SPOILS = ("V16", "V51")
+#: Checks whose violations at the end say that something was not given back.
+LEAKS = ("V10", "V13", "V18", "V46")
 
 
 @functools.cache

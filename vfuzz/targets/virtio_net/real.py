@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from vfuzz.conform.kernel import Kernel
 
 __all__ = [
-    "AGENT", "BEGIN", "CANNOT", "EXPLAINED", "MACHINE", "SKIPPED", "SPOILS",
+    "AGENT", "BEGIN", "CANNOT", "EXPLAINED", "LEAKS", "MACHINE", "SKIPPED", "SPOILS",
     "Explained", "Impossible", "Projection", "Shown", "Step", "calls_of", "effective",
     "generated", "guest_of", "label", "left_out", "observe", "project", "read",
 ]  # fmt: skip
@@ -76,6 +76,8 @@ HELD, SETTLE = "held", "settle"
 #: which the kernel ends (S11) or warns (S16) by itself.
 SPOILS = ("S1", "S3", "S5", "S6", "S8", "S9", "S10", "S11", "S12", "S13", "S14", "S16", "S23",
           "S24", "S40")  # fmt: skip
+#: Checks whose violations at the end say that something was not given back.
+LEAKS = ("S2", "S21", "S24")
 #: Violations of the model in whose op the kernel stays for ever: all that is left is a dead guest.
 ENDLESS = ("S45@poll_cleantx:loop", "S46@refill_work:after_resize")
 #: Ops that wait for a scheduled context, so that the kernel polls it first.

@@ -541,7 +541,8 @@ cdef void receive_buf(ReceiveQueue* rq, uint64_t token, uint32_t len, uint64_t c
         if quirk(QUIRK_H04) and rq.ran and vi.mergeable_rx_bufs:
             # read where the packet came in, which the program may have written to
             hdr_read(token, 1, flags, b"receive_buf:flags_late")
-        # H07: whether a program is attached, not whether this packet met it
+        # whether a program is attached, and whether this packet met it: H07 takes one for the other
+        event(0x6610 + <uint32_t>rq.ran * 8 + <uint32_t>vi.xdp_enabled * 4 + (flags[0] & 3))
         virtnet_receive_done(rq, s, flags[0], vi.xdp_enabled if quirk(QUIRK_H07) else rq.ran)
         return
     virtnet_receive_done(rq, s, flags[0], False)

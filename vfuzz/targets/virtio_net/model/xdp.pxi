@@ -493,6 +493,8 @@ cdef int virtnet_xdp_set(int prog) noexcept nogil:
         xdp_qp = 0
     old_prog = vi_rq[0].xdp_prog
     if prog == XDP_PROG_NONE and old_prog == XDP_PROG_NONE:
+        # behind a resume (R12) that is not the whole truth
+        event(0x64C0 + <uint32_t>vi.xdp_enabled * 4 + <uint32_t>vi.running * 2 + vi.xdp_csum)
         return 0
     preempt()
     if vi.running:

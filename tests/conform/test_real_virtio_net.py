@@ -215,14 +215,14 @@ def test_zero_copy_is_offered_where_the_program_has_it_and_the_kernel_can():
 
 
 def test_the_user_of_a_socket_sees_its_rings_and_packets():
-    answer = (2, (0,) * 50, (), (0, 0, 0), (4, 1, 0, 120, 77, 88))
+    answer = (2, (0,) * 50, (), (0, 0, 0), None, (4, 1, 0, 120, 77, 88))
     (take, fill) = real.calls_of(_project("xsk_take()\nxsk_fill()\n", SOCKETS).program)
     seen = real.observe(take, answer)
     assert (seen["ret"], seen["fill"], seen["ready"], seen["wakeup"]) == (2, 4, 1, 0)
     assert (seen["taken_bytes"], seen["taken_crc"], seen["taken_at"]) == (120, 77, 88)
     assert "taken_crc" not in real.observe(fill, answer)
     assert "taken_crc" not in real.observe(take, (0, *answer[1:]))
-    assert "fill" not in real.observe(take, (-1, *answer[1:4], ()))
+    assert "fill" not in real.observe(take, (-1, *answer[1:5], ()))
 
 
 def test_the_memory_of_a_socket_is_not_spoilt():
@@ -254,10 +254,13 @@ def _look(q, tx):
 
 def test_statistics_of_both_kinds():
     stats = (None, None, 4, 1, 9, 3, 2, 1, None, None, 5, 6, 7)
-    seen = real._state((0, _look((6, 700), (8, 900)), stats + (0,) * 26, (0, 0, 0)))
+    seen = real._state((0, _look((6, 700), (8, 900)), stats + (0,) * 26, (0, 0, 0),
+                        (2176, 1, 2, 3, 0)))  # fmt: skip
     assert (seen["rx0_packets"], seen["rx0_bytes"], seen["rx0_drops"]) == (6, 700, 4)
     assert (seen["tx0_packets"], seen["tx0_bytes"], seen["tx0_xdp_tx"]) == (8, 900, 5)
     assert (seen["tx0_num_free"], seen["tx0_held"], seen["filter"]) == (4, 1, 0)
+    assert (seen["pkt_mem"], seen["xsk_dropped"], seen["xsk_full"]) == (2176, 1, 2)
+    assert (seen["xsk_empty"], seen["xsk_invalid"]) == (3, 0)
     none = (1 << 64) - 1
     stats = (6, 700, 4, 1, 9, 3, 2, 1, 8, 900, 5, 6, 7)
     seen = real._state((0, _look((none, none), (none, none)), stats + (0,) * 26, (0, 0, 0)))

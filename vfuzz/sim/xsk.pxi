@@ -74,6 +74,9 @@ cdef struct XskPool:
     int n_user                  # chunks that the user has, oldest first
     int32_t user[XSK_CHUNKS_MAX]
     Chunk chunk[XSK_CHUNKS_MAX]
+    uint64_t n_dropped          # XDP_STATISTICS: packets longer than a chunk,
+    uint64_t n_full             # that found no place in the receive ring,
+    uint64_t n_empty            # looks at the fill ring that found nothing
 
 cdef struct Xsk:
     bint ever                   # some socket was bound
@@ -185,6 +188,7 @@ cdef int xp_alloc(XskPool* p) noexcept nogil:
             p.n_hidden = 0
             p.n_known = p.n_fill
             if p.n_fill == 0:
+                p.n_empty += 1
                 return -1
         k = xsk_fill_take(p)
         if k >= 0:
@@ -195,7 +199,8 @@ cdef int xsk_buff_alloc_batch(int pool, int max_, int32_t* ids, site_t site) noe
     """xp_alloc_batch(): up to max_ chunks for the driver; their number. Where mappings bounce one
     by one, else the free ones and then one look at the fill ring, wrong addresses and all."""
     cdef XskPool* p = &Z_pools[pool]
-    cdef int i, k, most, n = 0
+    cdef int i, k, most, reused, n = 0
+    cdef bint spare = p.n_free > 0
     if D.swiotlb:
         while n < max_ and n < XSK_CHUNKS_MAX:
             k = xp_alloc(p)
@@ -208,6 +213,7 @@ cdef int xsk_buff_alloc_batch(int pool, int max_, int32_t* ids, site_t site) noe
             p.n_free -= 1
             ids[n] = xsk_id(pool, p.free[p.n_free])
             n += 1
+        reused = n
         most = min(max_ - n, p.n)
         if p.n_known < most:
             p.n_known = p.n_fill
@@ -216,6 +222,9 @@ cdef int xsk_buff_alloc_batch(int pool, int max_, int32_t* ids, site_t site) noe
             if k >= 0:
                 ids[n] = xsk_id(pool, k)
                 n += 1
+        if n == reused and not (spare and n == max_):
+            # also where nothing was asked for, and where all addresses were wrong
+            p.n_empty += 1
     for i in range(n):
         step(b"xsk_buff_alloc_batch:take")
         xsk_chunk(ids[i]).refused = False
@@ -338,8 +347,10 @@ cdef int xsk_rcv(const XdpBuff* x) noexcept nogil:
     p = xsk_pool_of(x.zc)
     c = xsk_chunk(x.zc)
     if size > xsk_frame_room(p):
+        p.n_dropped += 1
         return -ENOSPC
     if p.n_rx + p.n_new == p.rx_num:
+        p.n_full += 1
         xsk_buff_free(x.zc, b"xsk_rcv:full")
         c.refused = True
         return -ENOBUFS

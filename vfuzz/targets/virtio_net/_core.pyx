@@ -305,6 +305,9 @@ cdef always_void target_after_op() noexcept nogil:
                 obs(b"filter", filter_seen())
         if vi.xdp_ever:
             obs_xdp()
+        if Z.ever:
+            observe_sockets()
+        observe_memory()
         observe_packets()
     if unlikely(vi.xdp_ever):
         for i in range(vi.max_queue_pairs):

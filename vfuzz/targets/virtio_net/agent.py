@@ -48,7 +48,7 @@ STATS_MAX = 128
 ANSWER_MAX = ANSWER.size + 8 * STATS_MAX
 PACKET_MAX = 1 << 17
 ETH_P_ALL, SOL_PACKET, PACKET_AUXDATA, PACKET_VNET_HDR = 3, 263, 8, 15
-SO_RCVBUFFORCE = 33
+SO_RCVBUFFORCE, SO_MEMINFO = 33, 55
 CTRL_RX = 18  # feature bit
 MEMBERSHIP = struct.Struct("<iHH8s")
 MR_MULTICAST, MR_PROMISC, MR_ALLMULTI, MR_UNICAST = range(4)
@@ -424,13 +424,14 @@ class Programs:
 
 AF_XDP, SOL_XDP = 44, 283
 XDP_MMAP_OFFSETS, XDP_RX_RING, XDP_TX_RING, XDP_UMEM_REG = 1, 2, 3, 4
-XDP_FILL_RING, XDP_COMPLETION_RING = 5, 6
+XDP_FILL_RING, XDP_COMPLETION_RING, XDP_STATISTICS = 5, 6, 7
 XDP_ZEROCOPY, XDP_USE_NEED_WAKEUP, XDP_RING_NEED_WAKEUP = 1 << 2, 1 << 3, 1
 PGOFF_RX, PGOFF_FILL = 0, 1 << 32
 FILL_MAX, MEMORY = 64, 32 * 4096
 DESC = struct.Struct("<QII")
 NO_CHUNK = 1 << 40  # an address that is none
 INDEX = struct.Struct("<I")
+SIX = struct.Struct("<6Q")
 
 
 class Ring:
@@ -520,6 +521,14 @@ class XdpSocket:
             self.mine.append(chunk)
             n += 1
         return n, size, data_crc, at_crc
+
+    def statistics(self):
+        """Packets dropped, without a place, and looks at the fill ring that found nothing; wrong
+        descriptors."""
+        dropped, invalid, _, full, empty, _ = SIX.unpack(
+            self.sock.getsockopt(SOL_XDP, XDP_STATISTICS, SIX.size)
+        )
+        return dropped, full, empty, invalid
 
     def wake(self):
         """First for transmission, then for reception: whose errors are the same."""
@@ -612,6 +621,7 @@ class Machine(agent.Machine):
             self.sysctl("net/core/high_order_alloc_disable", order)
             self.order = order
         self.programs.forget()
+        self.counting = program["counts"]
         self.filters = program["plug"][0] >> CTRL_RX & 1
         self.mode = [0] * 4  # the memberships of a device that is gone are gone too
         answer = self.do(PLUG, *program["plug"])
@@ -664,10 +674,12 @@ class Machine(agent.Machine):
         fcntl.ioctl(self.node, DO_MANY,
                     MANY.pack(*self.where, len(silent), len(self.answers)))  # fmt: skip
         at = 0
-        for quiet in silent:
+        for i, quiet in enumerate(silent, 1):
             answer = ANSWER.unpack_from(self.answers, at)
-            answers.append(self.told_of(self.answers, at, None if quiet else answer[0], answer))
+            here = at
             at += ANSWER.size + 8 * answer[-1]
+            answers.append(self.told_of(self.answers, here, None if quiet else answer[0], answer,
+                                        last=i == len(silent)))  # fmt: skip
 
     def look(self, ret, answer=None, got=NO_PACKETS):
         """What an op left: its result, the module's view, statistics, packets read."""
@@ -675,9 +687,9 @@ class Machine(agent.Machine):
             answer = self.do(LOOK)
         return self.told_of(self.io, 0, ret, answer, got)
 
-    def told_of(self, data, at, ret, answer, got=NO_PACKETS):
+    def told_of(self, data, at, ret, answer, got=NO_PACKETS, last=True):
         """look() of an answer that is there. What is as it was is the same object, of which
-        marshal writes down one."""
+        marshal writes down one. last: nothing was done since."""
         n = answer[-1]
         behind = at + ANSWER.size
         head = data[at + 8 : behind]  # without the result
@@ -691,7 +703,14 @@ class Machine(agent.Machine):
                 values = (*struct.unpack_from(f"<{n}Q", tail), None)
                 self.counted = (tail, places(values))
             stats = self.counted[1]
-        return (ret, self.seen[1], stats, got)
+        counts = self.counts() if last and self.counting else None
+        return (ret, self.seen[1], stats, got, counts)
+
+    def counts(self):
+        """What unread packets count against their socket's limit; sums of what sockets count."""
+        memory = self.packets.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36)
+        each = [one.statistics() for one in self.sockets.values()]
+        return (INDEX.unpack_from(memory)[0], *[sum(of) for of in zip(*each, strict=True)])
 
     def step(self, action):
         kind = action[0]

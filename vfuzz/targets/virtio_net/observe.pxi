@@ -24,6 +24,7 @@ cdef struct Observed:           # of the running op
     bint taken_unknown
 
 cdef Observed O
+cdef bint O_head                # since the stack had none, a packet took a smallest head
 
 
 cdef cold_void observe_reset() noexcept nogil:
@@ -143,6 +144,25 @@ cdef cold_void observe_socket(int q) noexcept nogil:
             obs(b"taken_crc", O.taken_crc)
 
 
+cdef cold_void observe_sockets() noexcept nogil:
+    """XDP_STATISTICS, sums of all sockets. A wrong address in a fill ring counts nowhere:
+    rx_invalid_descs is that of the other ring, where there is none."""
+    cdef int i
+    cdef uint64_t dropped = 0, full = 0, empty = 0
+    cdef bint some = False
+    for i in range(vi.max_queue_pairs):
+        if Z_pools[i].live:
+            some = True
+            dropped += Z_pools[i].n_dropped
+            full += Z_pools[i].n_full
+            empty += Z_pools[i].n_empty
+    if some:
+        obs(b"xsk_dropped", dropped)
+        obs(b"xsk_full", full)
+        obs(b"xsk_empty", empty)
+        obs(b"xsk_invalid", 0)
+
+
 cdef cold_void observe_sq(int i) noexcept nogil:
     """What a send queue of XDP shows."""
     cdef const SendQueue* sq = &vi_sq[i]
@@ -163,6 +183,21 @@ cdef int filter_seen() noexcept nogil:
     """The device's filter: modes, the user's addresses of both kinds, the group of the stack."""
     return <int>(dev_filter.promisc + 2 * dev_filter.allmulti + (dev_filter.unicast << 4)
                  + (dev_filter.multicast << 8))
+
+
+cdef cold_void observe_memory() noexcept nogil:
+    """What the packets that no process has read yet count against their socket's limit. Not with a
+    packet that had a frag_list: its smallest head is as large as a kernel's configuration says. In
+    7.2 all short heads are."""
+    global O_head
+    cdef int i
+    cdef int64_t n = 0
+    if S.n == 0:
+        O_head = False
+    for i in range(S.n):
+        n += K_skbs[S_skbs[(S.head + i) & (STACK_MAX - 1)]].truesize
+    if not O_head and not era_7_2():
+        obs(b"pkt_mem", n)
 
 
 cdef cold_void observe_packets() noexcept nogil:

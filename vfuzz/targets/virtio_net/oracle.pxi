@@ -233,7 +233,7 @@ cdef always_void judge_metadata(int s) noexcept nogil:
     cdef Skb* p = &K_skbs[s]
     cdef const Origin* o = &J_origins[J_consumed[0]]
     cdef uint8_t flags, type
-    cdef uint32_t start, transport, header, segments
+    cdef uint32_t start, transport, header
     cdef uint8_t expected = CHECKSUM_NONE
     if not o.first or o.written < vi.hdr_len:
         return
@@ -286,13 +286,7 @@ cdef always_void judge_metadata(int s) noexcept nogil:
             violation(CHECK_S29, b"judge_metadata:gso_payload", b"skb", s,
                       b"GSO packet with %lld bytes of payload and gso_size %lld",
                       p.len - transport, p.gso_size, 0)
-        segments = (p.len - transport + p.gso_size - 1) / p.gso_size
-        if header == TCP_HLEN and not o.inet:
-            # Even steps towards the limit: half of the way is one length away from it, or one
-            # gso_size. Packets of real protocols, which IP keeps below it, would take the steps.
-            event(0x2C00 + (type == HDR_GSO_TCPV6) * 128 + (o.hdr[1] != type) * 256
-                  + min(segments >> 10, <uint32_t>127))
-        if unlikely(segments > 65535):
+        if unlikely((p.len - transport + p.gso_size - 1) / p.gso_size > 65535):
             violation(CHECK_S30, b"judge_metadata:ufo_segs" if type == HDR_GSO_UDP
                       else b"judge_metadata:gso_segs", b"skb", s,
                       b"%lld bytes at gso_size %lld are more than 65535 segments",
@@ -307,7 +301,7 @@ cdef always_void judge_metadata(int s) noexcept nogil:
                 violation(CHECK_S28, b"judge_metadata:uso_csum", b"skb", s,
                           b"UDP_L4 packet with ip_summed %lld, checksum at offset %lld",
                           p.ip_summed, p.csum_offset, 0)
-            if unlikely(segments > UDP_MAX_SEGMENTS):
+            if unlikely((p.len - transport + p.gso_size - 1) / p.gso_size > UDP_MAX_SEGMENTS):
                 violation(CHECK_S30, b"judge_metadata:uso_segs", b"skb", s,
                           b"%lld bytes at gso_size %lld are more than %lld UDP segments",
                           p.len - transport, p.gso_size, UDP_MAX_SEGMENTS)

@@ -42,6 +42,20 @@ cdef inline uint32_t log2_u32(uint32_t value) noexcept nogil:
     return n
 
 
+cdef inline uint32_t napi_head_size(uint32_t size) noexcept nogil:
+    """napi_alloc_skb(): what the head of so many bytes takes, shared info and all."""
+    size += NET_SKB_PAD
+    if era_7_2():
+        # before it asks for a fragment of a page it looks whether __alloc_skb() has a small head
+        if size <= SMALL_HEAD_CACHE_SIZE - SHINFO_SIZE:
+            return SMALL_HEAD_CACHE_SIZE
+    elif size <= SMALL_HEAD_SIZE - SHINFO_SIZE:
+        return SMALL_HEAD_SIZE
+    if size <= PAGE_SIZE - SHINFO_SIZE:
+        return skb_data_align(size) + SHINFO_SIZE
+    return kmalloc_size(skb_data_align(size) + SHINFO_SIZE)
+
+
 # ---- page_to_skb() -----------------------------------------------------------------------------
 
 cdef int page_to_skb(ReceiveQueue* rq, int page, uint32_t offset, uint32_t len, uint32_t truesize,
@@ -82,7 +96,8 @@ cdef int page_to_skb(ReceiveQueue* rq, int page, uint32_t offset, uint32_t len, 
             give_pages(rq, rest)
         event(0x2000)
     else:
-        s = alloc_head_skb(SMALL_HEAD_SIZE, NET_SKB_PAD, b"page_to_skb:napi_alloc_skb")
+        s = alloc_head_skb(napi_head_size(GOOD_COPY_LEN), NET_SKB_PAD,
+                           b"page_to_skb:napi_alloc_skb")
         if s == 0:
             return 0
         whole = len
@@ -228,8 +243,9 @@ cdef int append_frag(ReceiveQueue* rq, int head, int curr, uint64_t buf, uint32_
     cdef int n = K_skbs[curr].nr_frags
     cdef int s
     if n == MAX_SKB_FRAGS:
-        # alloc_skb(0): 6.1 takes a 512 byte kmalloc, 6.12 the small head cache (Debian, amd64)
-        s = alloc_head_skb(704 if era_6_12() else 512, 0, b"append_frag:alloc_skb")
+        # alloc_skb(0): 6.1 takes a 512 byte kmalloc
+        s = alloc_head_skb(SMALL_HEAD_CACHE_SIZE if era_6_12() else 512, 0,
+                           b"append_frag:alloc_skb")
         if s == 0:
             return 0
         O_head = True

@@ -80,16 +80,6 @@ cdef bint buf_to_xdp(ReceiveQueue* rq, int id, uint32_t len, bint first,
     return True
 
 
-cdef uint32_t napi_head_size(uint32_t size) noexcept nogil:
-    """napi_alloc_skb(): what the head of so many bytes takes, shared info and all."""
-    size += NET_SKB_PAD
-    if size <= SMALL_HEAD_SIZE - SHINFO_SIZE:
-        return SMALL_HEAD_SIZE
-    if size <= PAGE_SIZE - SHINFO_SIZE:
-        return skb_data_align(size) + SHINFO_SIZE
-    return kmalloc_size(skb_data_align(size) + SHINFO_SIZE)
-
-
 cdef int xsk_construct_skb(const XdpBuff* x) noexcept nogil:
     """xsk_construct_skb(): a copy, headroom and metadata included; 0 without memory. The chunk is
     free in any case."""

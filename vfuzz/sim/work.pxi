@@ -50,6 +50,9 @@ cdef inline bint napi_disable(Napi* n, int queue, bint may_wait, site_t site) no
             return False
         violation(CHECK_S46, site, b"napi", queue,
                   b"NAPI of queue %lld disabled twice: the second one waits for ever", queue, 0, 0)
+    if n.state == NAPI_SCHEDULED:
+        # it was completed until nobody had scheduled it meanwhile
+        n.missed = False
     n.state = NAPI_DISABLED
     ev(b"disable", b"napi", queue, 0, 0, site)
     return True

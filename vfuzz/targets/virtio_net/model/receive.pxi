@@ -4,6 +4,7 @@
 cdef enum:
     HDR_F_NEEDS_CSUM = 1
     HDR_F_DATA_VALID = 2
+    HDR_F_UDP_TUNNEL_CSUM = 8
     HDR_GSO_NONE = 0
     HDR_GSO_TCPV4 = 1
     HDR_GSO_UDP = 3
@@ -461,7 +462,9 @@ cdef always_void virtnet_receive_done(ReceiveQueue* rq, int s, uint8_t flags,
             hdr[0] = flags
         if flags & HDR_F_DATA_VALID:
             p.ip_summed = CHECKSUM_UNNECESSARY
-        bad = virtio_net_hdr_to_skb(s, hdr) != 0
+        # virtio_net_handle_csum_offload(): nobody negotiated that of tunnels
+        bad = (era_7_2() and flags & HDR_F_DATA_VALID and flags & HDR_F_UDP_TUNNEL_CSUM
+               or virtio_net_hdr_to_skb(s, hdr) != 0)
     if bad:
         vi.rx_frame_errors += 1
         kfree_skb(s, b"virtnet_receive_done:frame_err")

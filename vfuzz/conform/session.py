@@ -47,6 +47,7 @@ TELL_S = 0.2
 ROW = 1000  # programs in which those of one machine are looked for
 UNIT = 100  # programs that a worker takes at a time, at most
 GARBAGE_MIN = 200_000  # objects more than there were, until it is looked which are in circles
+WASHES = 2
 COME = 20  # programs that are made before a worker that asks is heard
 
 _Projected = tuple[Program, Projection]
@@ -208,8 +209,12 @@ class Session:
         self._ending = False  # of a worker: somebody has had enough
         self._spare: dict[tuple[str, ...], Guest] = {}
         self._scans = kmemleak.can_scan(kernel)
+        # Programs of no op, in front of each scan: the address of what was lost last may be left on
+        # the stack of a thread of the kernel, and hide it.
+        self._wash: list[dict[str, Any]] = []
         # why, by the signature of a leak and whether the model found something in the program
         self._blamed: dict[tuple[str, bool], str | Verdict] = {}
+        self._earlier: list[_Projected] = []  # in the guest that is kept, ended by the model
 
     # ---- one program ----
 
@@ -258,6 +263,7 @@ class Session:
             guest = self._spare[key] = self._boot(key)
             if self._scans:
                 guest.leaks(kmemleak.of_age(self.kernel))  # of the boot
+                self._earlier = []
         return guest
 
     def _boot(self, key: tuple[str, ...]) -> Guest:
@@ -403,6 +409,12 @@ class Session:
         """What the guest that is kept lost since it was asked last. Raises GuestDied."""
         if not self._scans or key not in self._spare:
             return []
+        if not self._wash:
+            schema = self.target.schema
+            nothing = ProgramData(tuple(arg.default for arg in schema.boot), ())
+            self._wash = [self._project(self.target.program(nothing)).payload] * WASHES
+        with contextlib.suppress(GuestSpent):
+            self._spare[key].run(self._wash, lambda *_: None)
         return kmemleak.parse(self._spare[key].leaks(kmemleak.of_age(self.kernel)))
 
     def _blame(self, key: tuple[str, ...], part: Sequence[_Projected]) -> None:
@@ -413,17 +425,40 @@ class Session:
         except GuestDied:  # of the scan; what its programs answered is known
             self._spare.pop(key).close()
             return
+        earlier = self._earlier  # of this guest: the search may need another
         for signature, leak in leaks.items():
             broken = part[0][1].result.violation is not None
             why = self._blamed.get((signature, broken))
             if why is None:
                 why = self._reason(leak, self._search(key, signature, part))
+                if isinstance(why, Verdict) and not why.rows:
+                    # An address on a stack can hide what is lost, up to a later scan.
+                    late = self._reason_late(leak, key, [*earlier, *(part if broken else ())])
+                    if late:
+                        self.totals.lost[signature, late] += 1
+                        continue
                 self._blamed[signature, broken] = why
             if isinstance(why, str):
                 self.totals.lost[signature, why] += 1
             elif why.divergence is not None:
                 self.totals.agreed -= 1
                 self._keep(why, why.divergence)
+        if self._scans and part and part[0][1].result.violation is not None:
+            self._earlier = [*self._earlier, *part][-CHUNK:]
+
+    def _reason_late(
+        self, leak: Leak, key: tuple[str, ...], ended: Sequence[_Projected]
+    ) -> str:
+        """The same of what no trial shows, from programs that the model ended: one that does show
+        it, else one of which the model says that it loses something. "": there is none."""
+        if not ended:
+            return ""
+        why = self._reason(leak, self._search(key, leak.signature, ended))
+        if isinstance(why, str):
+            return why
+        found = [projection.result.violation for _, projection in ended]
+        said = [each.signature for each in found if each and each.check in self.real.LEAKS]
+        return said[-1] if said else ""
 
     def _reason(self, leak: Leak, few: Sequence[_Projected]) -> str | Verdict:
         """Why these programs lost something: the model's violation that says so or comes before it,

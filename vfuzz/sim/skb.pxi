@@ -11,7 +11,7 @@ cdef enum:
     SKB_STRUCT_SIZE = 256       # SKB_DATA_ALIGN(sizeof(struct sk_buff))
     NET_SKB_PAD = 64
     SMALL_HEAD_SIZE = 1024      # 6.12: napi_alloc_skb() takes 1 KiB fragments for short heads
-    SMALL_HEAD_CACHE_SIZE = 704 # since 6.3 skbuff_small_head has others (Debian, amd64)
+    SMALL_HEAD_CACHE_SIZE = 704  # since 6.3 skbuff_small_head has others (Debian, amd64)
     SKB_CB_SIZE = 48
     PIECES_MAX = 256
 

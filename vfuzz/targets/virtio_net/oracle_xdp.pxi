@@ -433,6 +433,15 @@ cdef bint xdp_may_drop(ReceiveQueue* rq, const Origin* o) noexcept nogil:
                 and (o.hdr[1] != 0 or o.hdr[0] & HDR_F_NEEDS_CSUM)))
 
 
+cdef site_t outcome_site(uint64_t drops) noexcept nogil:
+    """Where S43 fails: a packet that was to be delivered, and is not counted, has other labels."""
+    if drops or (E.runs and E.act != XDP_PASS):
+        return b"packet_end_xdp:outcome"
+    if J.zero_copy:
+        return b"packet_end_xdp:xsk_lost"
+    return b"packet_end_xdp:copy_lost" if E.runs else b"packet_end_xdp:outcome"
+
+
 cdef void packet_end_xdp(ReceiveQueue* rq, const RqStats* was, const RqStats* now,
                          uint64_t frame_errors) noexcept nogil:
     """S43 of one packet with a program attached: run, dropped and counted as the verdict says."""
@@ -446,9 +455,7 @@ cdef void packet_end_xdp(ReceiveQueue* rq, const RqStats* was, const RqStats* no
     if E.runs and drops == 0 and (E.act == XDP_TX or E.act == XDP_REDIRECT):
         taken = 1
     if unlikely(drops + frame_errors + <uint64_t>J.n_delivered + taken != 1):
-        violation(CHECK_S43, b"packet_end_xdp:outcome" if not E.runs or E.act != XDP_PASS or drops
-                  else b"packet_end_xdp:xsk_lost" if J.zero_copy
-                  else b"packet_end_xdp:copy_lost", b"rq", rq.index,
+        violation(CHECK_S43, outcome_site(drops), b"rq", rq.index,
                   b"a packet was counted %lld times (drops %lld, verdict %lld)",
                   drops + frame_errors + <uint64_t>J.n_delivered + taken, drops, E.act)
     if unlikely(x.packets - E.packets != <uint64_t>E.runs

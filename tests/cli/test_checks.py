@@ -46,7 +46,7 @@ def test_a_target_without_clauses_says_so(vfuzz):
 
 @pytest.mark.slow
 def test_a_corpus_says_how_often_checks_were_asked(vfuzz, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("VFUZZ_CACHE", str(tmp_path))
     (tmp_path / "a.vf").write_text("boot()\n")
     rows = json.loads(vfuzz("checks", "ring", tmp_path / "a.vf", "--json").out)
     assert any(row["asked"] for row in rows)

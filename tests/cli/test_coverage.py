@@ -36,7 +36,7 @@ def test_a_target_in_python_fails_and_says_why(vfuzz, write):
 
 @pytest.mark.slow
 def test_the_worked_example(vfuzz, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("VFUZZ_CACHE", str(tmp_path))
     done = vfuzz("coverage", "ring", "--html", tmp_path / "html", "--least", "100")
     assert done.code == 0, done.err
     assert "ring: 100.00% of " in done.out

@@ -25,7 +25,7 @@ def cache(tmp_path_factory):
     """A cache of these tests' own."""
     patch = pytest.MonkeyPatch()
     path = tmp_path_factory.mktemp("cache")
-    patch.setenv("XDG_CACHE_HOME", str(path))
+    patch.setenv("VFUZZ_CACHE", str(path))
     yield path
     patch.undo()
 

@@ -239,21 +239,32 @@ class Session:
     def one(self, program: Program) -> Verdict:
         """Compare one program, in a guest that is kept. Raises Impossible."""
         projection = self._project(program)
-        guest = self._guest(projection.key)
         answers: list[Any] = []
-        spent = False
         try:
-            try:
-                guest.run([projection.payload], lambda _, answer: answers.append(answer))
-            except GuestSpent:
-                spent = True
-            lost = self._ask(projection.key)
+            spent, lost = self._trial(projection.key, [(program, projection)], answers)
         except GuestDied as dead:
-            self._spare.pop(projection.key).close()
             return died(program, dead.why, dead.log, projection.result, self.real.SPOILS)
         if spent or splat_of(answers[0][3]) is not None:
             self._end(projection.key)
         return self._verdict(program, projection, answers[0], lost)
+
+    def _trial(
+        self, key: tuple[str, ...], part: Sequence[_Projected], answers: list[Any]
+    ) -> tuple[bool, list[Leak]]:
+        """Programs in the guest that is kept, and their answers: did one spend it, and what did
+        they lose? Raises GuestDied, after which none is kept."""
+        guest = self._guest(key)
+        spent = False
+        try:
+            try:
+                guest.run([projection.payload for _, projection in part],
+                          lambda _, answer: answers.append(answer))  # fmt: skip
+            except GuestSpent:
+                spent = True
+            return spent, self._ask(key)
+        except GuestDied:
+            self._spare.pop(key).close()
+            raise
 
     def _guest(self, key: tuple[str, ...]) -> Guest:
         """The guest that is kept, or one that is kept from now on."""
@@ -496,20 +507,13 @@ class Session:
 
     def _lost(self, key: tuple[str, ...], part: Sequence[_Projected]) -> set[str]:
         """What programs lose: signatures. One that ends their guest ends the trial."""
-        guest = self._guest(key)
-        spent = False
         try:
-            try:
-                guest.run([projection.payload for _, projection in part], lambda *_: None)
-            except GuestSpent:
-                spent = True
-            lost = {leak.signature for leak in self._ask(key)}
+            spent, lost = self._trial(key, part, [])
         except GuestDied:
-            self._spare.pop(key).close()
             return set()
         if spent:
             self._end(key)
-        return lost
+        return {leak.signature for leak in lost}
 
     # ---- processes: the model has one world, and Python works on one core ----
 

@@ -176,8 +176,7 @@ cdef void target_boot() noexcept nogil:
     judge_filter_reset()
     if unlikely(W_trace):
         observe_reset()
-    S.head = 0
-    S.n = 0
+    memset(&S, 0, sizeof(S))
     race_begin(0, 0)
     M_high_order = not P.boot[BOOT_HIGH_ORDER_ALLOC_DISABLE]
     frozen = False

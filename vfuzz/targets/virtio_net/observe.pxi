@@ -24,7 +24,6 @@ cdef struct Observed:           # of the running op
     bint taken_unknown
 
 cdef Observed O
-cdef bint O_head                # since the stack had none, a packet took a smallest head
 
 
 cdef cold_void observe_reset() noexcept nogil:
@@ -189,14 +188,13 @@ cdef cold_void observe_memory() noexcept nogil:
     """What the packets that no process has read yet count against their socket's limit. Not with a
     packet that had a frag_list: its smallest head is as large as a kernel's configuration says. In
     7.2 all short heads are."""
-    global O_head
     cdef int i
     cdef int64_t n = 0
     if S.n == 0:
-        O_head = False
+        S.small_head = False
     for i in range(S.n):
         n += K_skbs[S_skbs[(S.head + i) & (STACK_MAX - 1)]].truesize
-    if not O_head and not era_7_2():
+    if not S.small_head and not era_7_2():
         obs(b"pkt_mem", n)
 
 

@@ -7,6 +7,7 @@ cdef enum:
 cdef struct Stack:              # skbs that the network stack holds, oldest first
     int head
     int n
+    bint small_head             # since there was none, some packet took a smallest head
 
 cdef Stack S
 cdef int32_t S_skbs[STACK_MAX]

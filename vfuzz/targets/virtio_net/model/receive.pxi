@@ -237,7 +237,6 @@ cdef int append_frag(ReceiveQueue* rq, int head, int curr, uint64_t buf, uint32_
                      uint32_t truesize) noexcept nogil:
     """virtnet_skb_append_frag(): buf joins curr, or a new skb on head's frag_list; the skb that has
     it now, 0 where that could not be allocated."""
-    global O_head
     cdef int page = frame_of(buf)
     cdef uint32_t offset = offset_of(buf)
     cdef int n = K_skbs[curr].nr_frags
@@ -248,7 +247,7 @@ cdef int append_frag(ReceiveQueue* rq, int head, int curr, uint64_t buf, uint32_
                            b"append_frag:alloc_skb")
         if s == 0:
             return 0
-        O_head = True
+        S.small_head = True
         if curr == head:
             K_skbs[curr].frag_list = s
         else:

@@ -37,6 +37,15 @@ def test_measuring_writes_a_table_that_says_how_it_was_made(vfuzz, write, tmp_pa
     assert "| Q01 | blind-put | new | C1 | C1 | 2 of 2 |" in text
 
 
+def test_a_table_of_one_era_says_so(vfuzz, write, tmp_path):
+    write("x", "")
+    options = ("--measure", "--only", "Q01", "--runs", "20k", "--seeds", "1", "--era", "old")
+    assert vfuzz("quirks", LEDGER, *options, "--out", "measured.md").code == 0
+    text = (tmp_path / "measured.md").read_text()
+    assert "--seeds 1 --only Q01 --era old\n" in text
+    assert "| Q01 | blind-put | old |" in text
+
+
 def test_a_quirk_that_is_not_found_ends_with_1(vfuzz):
     options = ("--measure", "--only", "Q04", "--runs", "30", "--seeds", "1", "--json")
     done = vfuzz("quirks", LEDGER, *options)

@@ -60,7 +60,9 @@ def test_a_wrong_name_in_an_option_is_the_options(vfuzz, write):
     assert "vfuzz: unknown quirk 'ZZ' of vdpa" in done.err
 
 
-@pytest.mark.parametrize("option", [("--runs", "5"), ("--seeds", "2"), ("--out", "x.md")])
+@pytest.mark.parametrize(
+    "option", [("--runs", "5"), ("--seeds", "2"), ("--era", "new"), ("--out", "x.md")]
+)
 def test_options_of_measuring_need_it(vfuzz, write, option):
     write("x", "")
     done = vfuzz("quirks", LEDGER, *option)

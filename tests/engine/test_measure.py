@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from vfuzz.engine.measure import Measured, Trial, as_markdown, measure, needed
-from vfuzz.errors import Error
+from vfuzz.errors import Error, UsageError
 
 
 def test_quirks_are_measured_and_it_can_be_repeated(ledger):
@@ -29,6 +29,21 @@ def test_quirks_are_measured_and_it_can_be_repeated(ledger):
     assert all(row.good for row in table)
     assert sorted(told) == ["Q01", "Q01", "Q02", "Q02"]
     assert go() == table
+
+
+def test_a_quirk_is_measured_in_the_era_that_was_asked_for(ledger):
+    (row,) = measure(ledger, [ledger.quirk("Q01")], runs=20_000, seeds=1, jobs=1, era="old")
+    assert row.era == "old"
+    assert row.good
+
+
+@pytest.mark.parametrize(
+    ("quirk", "era", "message"),
+    [("Q01", "older", "unknown era 'older'"), ("Q02", "old", "old cannot have Q02")],
+)
+def test_an_era_that_does_not_fit_is_refused(ledger, quirk, era, message):
+    with pytest.raises(UsageError, match=message):
+        measure(ledger, [ledger.quirk(quirk)], runs=30, seeds=1, jobs=1, era=era)
 
 
 def test_what_is_not_found_is_told(ledger):

@@ -22,6 +22,7 @@ from vfuzz.sanitizer.registry import Quirk
 @click.option("--runs", type=COUNT, default=2_000_000, show_default=True, help="Of a trial.")
 @click.option("--seeds", type=COUNT, default=5, show_default=True, help="Trials for each quirk.")
 @click.option("--only", multiple=True, metavar="ID", help="Only this quirk; can be repeated.")
+@click.option("--era", help="Where to look for it. Default: the newest era that can have it.")
 @click.option("-j", "--jobs", type=COUNT, help="Trials at a time. Default: all cores.")
 @click.option("--out", type=PATH, metavar="FILE.md", help="Write the table there as a document.")
 @JSON
@@ -31,6 +32,7 @@ def command(
     runs: int,
     seeds: int,
     only: tuple[str, ...],
+    era: str | None,
     jobs: int | None,
     out: Path | None,
     as_json: bool,
@@ -43,12 +45,12 @@ def command(
     \b
     vfuzz quirks virtio-net-rx
     vfuzz quirks virtio-net-rx --measure --runs 2M --seeds 5 --out quirks-measured.md
-    vfuzz quirks virtio-net-rx --measure --only A04
+    vfuzz quirks virtio-net-rx --measure --only A04 --era linux-6.1
     """
     writable(out)
     if not measure:
         context = click.get_current_context()
-        for option in ("runs", "seeds", "jobs", "out"):
+        for option in ("runs", "seeds", "era", "jobs", "out"):
             if context.get_parameter_source(option) is not ParameterSource.DEFAULT:
                 raise UsageError(f"--{option} is for --measure: give that too, or leave it out")
         _list(name, only, as_json)
@@ -60,10 +62,11 @@ def command(
     target = api.target(name)
     wanted = _chosen(target, only)
     table = measuring.measure(
-        target, wanted, runs=runs, seeds=seeds, jobs=jobs or cores(), told=_tell
+        target, wanted, runs=runs, seeds=seeds, era=era, jobs=jobs or cores(), told=_tell
     )
     command_line = f"vfuzz quirks {target.name} --measure --runs {runs} --seeds {seeds}"
     command_line += "".join(f" --only {quirk.id}" for quirk in wanted) if only else ""
+    command_line += f" --era {era}" if era else ""
     if out is not None:
         put_file(out, measuring.as_markdown(target, table, command_line).encode())
     if as_json:

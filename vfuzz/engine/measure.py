@@ -23,7 +23,7 @@ from vfuzz.engine import driver
 from vfuzz.engine.process import WorkerProcess
 from vfuzz.engine.records import Finding, WorkerSpec, load
 from vfuzz.engine.store import finding_dirs
-from vfuzz.errors import BlindRun, Error
+from vfuzz.errors import BlindRun, Error, UsageError
 from vfuzz.sanitizer.registry import Quirk
 
 __all__ = ["Measured", "Trial", "as_markdown", "measure", "needed"]
@@ -98,24 +98,31 @@ def measure(
     runs: int,
     seeds: int,
     jobs: int,
+    era: str | None = None,
     first_seed: int = 1,
     told: Callable[[Quirk, Trial], None] = lambda quirk, trial: None,
 ) -> list[Measured]:
-    """Measure quirks, each in the newest era that can have it.
+    """Measure quirks, each in the era given, else in the newest that can have it.
 
     runs   executions after which a trial gives up
     seeds  trials for each quirk, with seeds first_seed, first_seed + 1, ...
     jobs   trials at a time
     told   called after each trial
 
-    Raises Error when a worker fails.
+    Raises UsageError for an unknown era, or one that cannot have each of the quirks, and Error when
+    a worker fails.
     """
     quirks = list(quirks)
+    if era is not None:
+        target.era_index(era)
+        without = [quirk.id for quirk in quirks if era not in quirk.eras]
+        if without:
+            raise UsageError(f"{era} cannot have {', '.join(without)}")
     table = [
         Measured(
             quirk=quirk.id,
             name=quirk.name,
-            era=[era for era in target.eras if era in quirk.eras][-1],
+            era=era or [known for known in target.eras if known in quirk.eras][-1],
             expected=quirk.checks,
             runs=runs,
             trials=[],

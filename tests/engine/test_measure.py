@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from vfuzz.engine.measure import Measured, Trial, as_markdown, measure, needed
@@ -51,6 +53,15 @@ def test_what_is_not_found_is_told(ledger):
     assert row.found == []
     assert row.trials == [Trial(seed=1, executions=30)]
     assert not row.good
+
+
+def test_a_finding_by_another_check_is_stepped_over(ledger):
+    quirk = dataclasses.replace(ledger.quirk("Q02"), checks=("C1",))
+    (row,) = measure(ledger, [quirk], runs=20_000, seeds=1, jobs=1)
+    (trial,) = row.trials
+    assert trial.others == ("C2@ledger_close:held",)
+    assert trial.executions == 20_000
+    assert not row.found
 
 
 def test_a_trial_that_dies_is_a_failure(ledger, monkeypatch):

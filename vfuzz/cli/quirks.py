@@ -39,8 +39,9 @@ def command(
 ) -> int:
     """List the catalogue of historical bugs, or measure how fast each is found.
 
-    Measuring starts each trial from an empty corpus, with one quirk on, and stops at its first
-    finding. It ends with 1 when a quirk is found in fewer than four of five trials.
+    Measuring starts each trial from an empty corpus, with one quirk on, and stops when a check that
+    the quirk's entry names fires. It ends with 1 when a quirk is found in fewer than four of five
+    trials.
 
     \b
     vfuzz quirks virtio-net-rx

@@ -101,6 +101,8 @@ class WorkerSpec(msgspec.Struct, kw_only=True):
     findings     directory for new findings; empty in mode "merge"
     scratch      the worker's own directory: stats.bin, hits.json
     arguments    for libFuzzer, flags and directories
+    stop_on_first, stop_checks
+                 end at the first new finding, if stop_checks names any: at the first of those
     parent       process whose death ends the worker; 0 when there is none
     focus        part of the target that the mutator keeps to; "" for all of it
     """
@@ -114,6 +116,7 @@ class WorkerSpec(msgspec.Struct, kw_only=True):
     scratch: str
     arguments: tuple[str, ...]
     stop_on_first: bool = False
+    stop_checks: tuple[str, ...] = ()
     parent: int = 0
     focus: str = ""
 

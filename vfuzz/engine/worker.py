@@ -132,7 +132,7 @@ class Worker:
         self.pulse.clear_mail()
         if new:
             self.pulse.set("findings", self.pulse.get("findings") + 1)
-            if self.spec.stop_on_first:
+            if self.spec.stop_on_first and check.id in (self.spec.stop_checks or (check.id,)):
                 self.done()
                 os._exit(0)
 

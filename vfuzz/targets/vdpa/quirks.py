@@ -43,7 +43,8 @@ QUIRKS = (
           "cd025c1e876b", "CVE-2026-43248", _ALL, ("V25", "V48"), "source"),
     Quirk("A10", "vdpa-setgroup-driver-ok",
           "a group moves to another address space while the device runs", "3543b04a4ea3", "", _70,
-          ("V27",), "source"),
+          # V48: where the parent refuses, it is for another reason, and says so
+          ("V27", "V48"), "source"),
     Quirk("A11", "vdpa-group-ops-null", "the group ioctls call what the parent does not have",
           "unverified", "", _ALL, ("V48",), "source"),
     Quirk("A12", "vdpa-copy-ret-positive",

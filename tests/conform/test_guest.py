@@ -59,6 +59,29 @@ time.sleep(100)
     assert not folder.exists()
 
 
+def test_all_processes_of_a_guest_stay_on_one_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    image = _image(tmp_path, "")
+    image.write_text(f"""#!{sys.executable}
+import marshal, os, re, struct, subprocess, sys, time
+child = subprocess.Popen(["sleep", "100"])
+line = int(re.search(r"ssl0=fd:\\d+,fd:(\\d+)", " ".join(sys.argv))[1])
+data = marshal.dumps(("ready", {{"child": child.pid}}))
+os.write(line, {agent.MAGIC!r} + struct.pack("<I", len(data)) + data)
+time.sleep(100)
+""")
+    there = os.sched_getaffinity(0)
+    monkeypatch.setattr(guest, "_processor", lambda: min(there))
+    with guest.Guest(image) as made:
+        both = (made.process.pid, made.info["child"])
+        assert [os.sched_getaffinity(pid) for pid in both] == [{min(there)}] * 2
+        made.processor = max(there)
+        made.stay()
+        assert [os.sched_getaffinity(pid) for pid in both] == [{max(there)}] * 2
+    assert os.sched_getaffinity(0) == there
+
+
 def test_the_agent_needs_nothing_but_the_standard_library():
     text = Path(agent.__file__).read_text()
     assert "vfuzz." not in text.replace("vfuzz0", "")

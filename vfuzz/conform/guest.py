@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A guest: the kernel as a process of the host, with the agent as its first process.
 
+Kernel and processes of User-Mode Linux are processes of the host that take turns, many times in
+each system call. So they stay on one processor: waking each other on another one costs more than
+all that they do in a turn.
+
 The guest's file system is the host's, read-only; its console is a log file; commands and answers go
 over a pair of pipes that are its first serial line. It needs no root and no network. A guest that
 stops answering, or ends, is killed with all its processes: each has a process group of its own.
@@ -9,6 +13,7 @@ stops answering, or ends, is killed with all its processes: each has a process g
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import marshal
 import os
 import select
@@ -31,6 +36,8 @@ __all__ = ["Guest", "GuestDied", "GuestFailed", "GuestSpent"]
 BOOT_MAX_S = 60.0
 PROGRAM_MAX_S = 20.0  # without a sign of life
 LOG_TAIL_MAX = 8_000  # characters of its log that a report keeps
+
+_libc = ctypes.CDLL(None)
 
 
 class GuestFailed(Error):
@@ -63,6 +70,21 @@ class GuestSpent(Exception):
         self.done = done
 
 
+def _processor() -> int:
+    """Where this process is."""
+    return _libc.sched_getcpu()
+
+
+def _group(leader: int) -> list[int]:
+    """All processes of a process group, threads included."""
+    found = []
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            if name.isdigit() and os.getpgid(int(name)) == leader:
+                found += [int(thread) for thread in os.listdir(f"/proc/{name}/task")]
+    return found
+
+
 class Guest:
     """A booted kernel. Close it; or use it as a context manager."""
 
@@ -80,6 +102,8 @@ class Guest:
         """Boot `image` with more kernel arguments; another agent than vdpa's has arguments of
         its own. Raises GuestFailed."""
         self.program_max_s = program_max_s
+        self.processor: int | None = None  # it is kept on this one; None: on that of its host
+        self._stays: int | None = None  # on this one it is
         self._data = b""
         self._batches = 0
         # what the guest reads must not be below /dev, /proc or /sys: it has others there
@@ -108,12 +132,24 @@ class Guest:
             )  # fmt: skip
         os.close(to_guest)
         os.close(from_guest)
+        self.stay()
         try:
             answer = self._receive(BOOT_MAX_S, -1)
         except GuestDied as died:
             self.close()
             raise GuestFailed(f"{image} does not boot: {died.why}\n{died.log}") from None
         self.info: dict[str, Any] = answer[1]
+
+    def stay(self) -> None:
+        """Keep its processes on one processor: `processor`, else where this process is now, which
+        the host's scheduler has chosen. Those that it makes later are there too."""
+        wanted = _processor() if self.processor is None else self.processor
+        if wanted == self._stays:
+            return
+        for pid in _group(self.process.pid):
+            with contextlib.suppress(OSError):  # it has ended, or may not be there
+                os.sched_setaffinity(pid, {wanted})
+        self._stays = wanted
 
     # ---- the line ----
 
@@ -148,6 +184,7 @@ class Guest:
 
         Raises GuestDied, and GuestSpent when only another guest can do the rest.
         """
+        self.stay()
         self._batches += 1
         batch = self.dir / f"batch{self._batches}"
         batch.write_bytes(marshal.dumps(list(programs)))

@@ -10,6 +10,7 @@ import contextlib
 import gc
 import importlib
 import multiprocessing
+import os
 import signal
 import time
 import traceback
@@ -208,6 +209,7 @@ class Session:
         self._tick = tick
         self._ending = False  # of a worker: somebody has had enough
         self._spare: dict[tuple[str, ...], Guest] = {}
+        self._processor: int | None = None  # of the guests; None: any
         self._scans = kmemleak.can_scan(kernel)
         # Programs of no op, in front of each scan: the address of what was lost last may be left on
         # the stack of a thread of the kernel, and hide it.
@@ -279,7 +281,9 @@ class Session:
 
     def _boot(self, key: tuple[str, ...]) -> Guest:
         self.totals.boots += 1
-        return self.real.guest_of(self.kernel, key)
+        guest: Guest = self.real.guest_of(self.kernel, key)
+        guest.processor = self._processor
+        return guest
 
     def _end(self, key: tuple[str, ...]) -> None:
         """End a guest that is well: it says what it counted."""
@@ -527,9 +531,12 @@ class Session:
         gc.collect()
         gc.freeze()  # what is there now need not be looked at in each worker
         try:
-            for _ in range(self.jobs):
+            there = sorted(os.sched_getaffinity(0))
+            for number in range(self.jobs):
                 ours, theirs = context.Pipe()
-                process = context.Process(target=self._worker, args=(theirs,), daemon=True)
+                # as many guests on each processor, if that can be; else as the scheduler will
+                place = there[number % len(there)] if self.jobs % len(there) == 0 else None
+                process = context.Process(target=self._worker, args=(theirs, place), daemon=True)
                 process.start()
                 theirs.close()
                 workers[ours] = process
@@ -580,8 +587,8 @@ class Session:
             raise failed
         return True if failed is None else None
 
-    def _worker(self, line: Connection) -> None:
-        """One process: asks for units until there is none."""
+    def _worker(self, line: Connection, processor: int | None) -> None:
+        """One process: asks for units until there is none. processor: for its guests."""
 
         def end(number: int, frame: object) -> None:
             self._ending = True
@@ -590,6 +597,7 @@ class Session:
         signal.signal(signal.SIGTERM, end)
         self._tick = lambda totals: None
         self._spare = {}
+        self._processor = processor
         failed: BaseException | bool = True
         try:
             self.totals = Totals()

@@ -42,6 +42,14 @@ class Explained:
     reason: str
 
 
+class Step(NamedTuple):
+    """An op by name, without its text, which is slow to make."""
+
+    name: str
+    args: dict[str, int]
+    fail: Fail | None
+
+
 @dataclass(kw_only=True)
 class Projection:
     """A program for the guest.
@@ -49,6 +57,7 @@ class Projection:
     key      arguments of the guest kernel: programs with the same key run in one boot
     payload  what the agent's run() takes
     program  what model and kernel both do: the real system may do more by itself than was asked
+    calls    its ops by names
     result   of the model's traced run of it
     skipped  ops that the guest does not do, though what follows can be compared: {index: reason}
     cut      from this op on nothing can be compared, and why; None: all can be
@@ -59,19 +68,12 @@ class Projection:
     key: tuple[str, ...]
     payload: dict[str, Any]
     program: Program
+    calls: Sequence[Step]
     result: Result
     skipped: dict[int, str] = field(default_factory=dict)
     cut: tuple[int, str] | None = None
     needs: str = ""
     order: tuple[Any, ...] = ()
-
-
-class Step(NamedTuple):
-    """An op by name, without its text, which is slow to make."""
-
-    name: str
-    args: dict[str, int]
-    fail: Fail | None
 
 
 class Calls:
@@ -83,7 +85,9 @@ class Calls:
     def named(self, kind: int, values: Sequence[int], fail: Fail | None = None) -> Step:
         """An op by its number; values behind its arguments are none of it."""
         name, args = self._names[kind]
-        return Step(name, dict(zip(args, values[: len(args)], strict=True)), fail)
+        if len(values) > len(args):
+            values = values[: len(args)]
+        return Step(name, dict(zip(args, values, strict=True)), fail)
 
     def of(self, program: Program) -> list[Step]:
         """All of a program."""

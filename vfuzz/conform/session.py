@@ -231,10 +231,10 @@ class Session:
         self, program: Program, projection: Projection, answer: Any, lost: Sequence[Leak] = ()
     ) -> Verdict:
         ran, log = projection.program, answer[3]
-        labels = [self.real.label(call) for call in self.real.calls_of(ran)]
         first, seen, last = self.real.read(projection, answer)
         verdict = compare(ran, projection.result, first, seen, last, tuple(log),
-                          projection.skipped, labels, self.real.SPOILS, lost,
+                          projection.skipped, lambda op: self.real.label(projection.calls[op]),
+                          self.real.SPOILS, lost,
                           self.real.LEAKS)  # fmt: skip
         return replace(verdict, program=program)
 
@@ -548,7 +548,7 @@ class Session:
                         waiting.append(unit)
                 while free and (waiting or not more):
                     unit = waiting.popleft() if waiting else None
-                    free.pop().send(unit and [program.data for program in unit])
+                    free.pop().send(unit and [program.encode() for program in unit])
                 hungry = more and len(waiting) < self.jobs
                 for line in wait(list(workers), 0 if hungry else TELL_S):
                     if self._said(line) is None:
@@ -607,7 +607,7 @@ class Session:
                 unit = line.recv()
                 if unit is None:
                     break
-                self._unit([self.target.program(data) for data in unit], time.monotonic())
+                self._unit([self.target.decode(data) for data in unit], time.monotonic())
         except (_Ending, EOFError):
             pass
         except Error as error:
@@ -649,7 +649,7 @@ class Session:
             totals.violations[verdict.violation] += 1
             totals.same[verdict.violation] += verdict.same
             totals.left[verdict.violation] += verdict.left
-        calls = self.real.calls_of(projection.program)
+        calls = projection.calls
         for i, why in projection.skipped.items():
             totals.skipped[f"{calls[i].name}: {why}"] += 1
         if projection.cut is not None:

@@ -483,6 +483,14 @@ class Schema:
 def _arg_problems(path: str, args: tuple[Arg, ...], values: tuple[int, ...]) -> list[str]:
     if len(values) != len(args):
         return [f"{path}: {len(values)} arguments, it takes {len(args)}"]
+    for arg, value in zip(args, values, strict=True):
+        # without a call of problem(): each program that runs comes by here
+        if type(value) is not int or not arg.lo <= value <= arg.hi or (
+            arg.kind == "flags" and value & ~arg.hi
+        ):  # fmt: skip
+            break
+    else:
+        return []
     return [
         f"{path}: {arg.name}: {problem}"
         for arg, value in zip(args, values, strict=True)

@@ -461,7 +461,7 @@ def project(
         "steps": steps,
     }
     return Projection(
-        key=(), payload=payload, program=program, result=result,
+        key=(), payload=payload, program=program, calls=calls, result=result,
         skipped=skipped, cut=cut, needs=VDUSE_SYMBOL if vduse else "",
         order=_order(device, needs, leaves),
     )  # fmt: skip
@@ -777,8 +777,7 @@ def _seen_of_rings(call: Step, data: tuple[list[bytes], int | None]) -> dict[str
 def read(projection: Projection, answer: tuple[Any, ...]) -> Observables:
     """What boot left, each op, and what was there when all was closed."""
     made, answers, left, _, end = answer
-    calls = calls_of(projection.program)
-    seen = [observe(call, got) for call, got in zip(calls, answers, strict=False)]
+    seen = [observe(call, got) for call, got in zip(projection.calls, answers, strict=False)]
     return {"ret": made}, seen, {"pinned": left[0], "pins": left[1], **(end or {})}
 
 

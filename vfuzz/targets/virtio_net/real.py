@@ -12,7 +12,7 @@ What the kernel does by itself is put into the program, so that model and kernel
 from __future__ import annotations
 
 import functools
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -302,6 +302,7 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
         )
         program = program.target.program(ProgramData(program.data.boot, ops))
     real, how, shown = effective(program, era)
+    calls = calls_of(real)
     boot = real.boot
     machine = _machine(boot, era)
     conforming = _PROFILES[boot["profile"]] == "CONFORMING"
@@ -319,14 +320,14 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
     spoilt = min((v.op for v in found if v is not None and v.check in SPOILS), default=None)
     endless = min((v.op for v in found if v is not None and v.signature in ENDLESS), default=None)
     deadly = violation is not None and any(
-        _deadly(call, machine) for call in calls_of(real)[: violation.op]
+        _deadly(call, machine) for call in calls[: violation.op]
     )
     steps: list[tuple[Any, ...]] = []
     skipped: dict[int, str] = {}
     cut = None
-    for i, call in enumerate(calls_of(real)):
+    for i, call in enumerate(calls):
         why = "a failure is injected" if call.fail is not None else CANNOT.get(call.name)
-        if why is None and how[i] == CHASE and _asked_again(ran, how, i):
+        if why is None and how[i] == CHASE and _asked_again(ran, calls, how, i):
             why = CHASE
         if why is None and spoilt is not None and i >= spoilt:
             why = "the model found that it spoils memory"
@@ -355,13 +356,13 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
         "steps": steps,
     }  # fmt: skip
     return Shown(
-        key=(), payload=payload, program=real, result=ran, skipped=skipped, cut=cut, shown=shown
+        key=(), payload=payload, program=real, calls=calls, result=ran, skipped=skipped, cut=cut,
+        shown=shown,
     )
 
 
-def _asked_again(ran: Any, how: list[str], at: int) -> bool:
+def _asked_again(ran: Any, calls: Sequence[Step], how: list[str], at: int) -> bool:
     """Does what follows an op, the refill work and its polls, ask for the refill work again?"""
-    calls = calls_of(ran.program)
     last = how.index(SETTLE, at)
     work = next(i for i in range(at, last) if calls[i].name == "work")
     return any(
@@ -586,10 +587,9 @@ def observe(call: Step, answer: Any, show: str = "all") -> dict[str, int]:
 def read(projection: Shown, answer: Any) -> Observables:
     """What boot left, each op, and the packets that were there at the end."""
     made, answers = answer[0], answer[1]
-    calls = calls_of(projection.program)
     seen = [
         observe(call, got, show)
-        for call, got, show in zip(calls, answers[1:], projection.shown, strict=False)
+        for call, got, show in zip(projection.calls, answers[1:], projection.shown, strict=False)
     ]
     first = {"probe": made, **(_state(answers[0]) if made == 0 else {})}
     return first, seen, _packets(answer[4])

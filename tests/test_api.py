@@ -161,6 +161,10 @@ def test_steps_and_events_come_when_asked_for(ledger):
     assert later.raw_trace is None
     assert traced.steps == later.steps
     assert traced.events == later.events
+    partly = ledger.execute(text, trace=True, events=False)
+    assert partly.raw_trace == (traced.raw_trace[0], None)
+    assert partly.steps == traced.steps
+    assert partly.events == traced.events
     assert [step.op for step in traced.steps] == [-1, 0, 1, 2, 3]
     assert traced.steps[2] == vfuzz.Step(1, "get(id=2)", (("held", 2),))
     assert traced.events[-1] == vfuzz.Event(2, "put", "page", 1, 0, 0, "ledger_put:last")

@@ -301,12 +301,14 @@ class Target:
         quirks: Iterable[str | Quirk] = (),
         *,
         trace: bool = False,
+        events: bool = True,
     ) -> Result:
         """Run a program in a fresh world, to its end or its first violation.
 
         era     default: the newest
         quirks  historical bugs to switch on, by id or name
         trace   collect steps and events in this run; otherwise a second run fetches them when asked
+        events  False leaves them out of what is collected: most of a trace are events
 
         Raises UnknownName, UsageError, NotBuilt.
         """
@@ -315,7 +317,8 @@ class Target:
         quirk_ids = self.quirk_ids(quirks, era)
         program = self._as_program(program)
         outcome = self.core.execute(
-            program.encode(), era_index, self.quirk_mask(quirk_ids, era), trace=trace
+            program.encode(), era_index, self.quirk_mask(quirk_ids, era), trace=trace,
+            events=events,
         )
         found = outcome["violation"]
         violation = None
@@ -336,7 +339,7 @@ class Target:
             era=era,
             quirks=quirk_ids,
             violation=violation,
-            raw_trace=(outcome["steps"], outcome["events"]) if trace else None,
+            raw_trace=(outcome["steps"], outcome.get("events")) if trace else None,
         )
 
     def _as_program(self, program: Program | bytes | str) -> Program:
@@ -458,12 +461,17 @@ class Result:
     era: str
     quirks: tuple[str, ...]
     violation: Violation | None
-    raw_trace: tuple[list[dict[str, Any]], list[tuple[Any, ...]]] | None = None
+    raw_trace: tuple[list[dict[str, Any]], list[tuple[Any, ...]] | None] | None = None
 
     @cached_property
-    def _trace(self) -> tuple[list[dict[str, Any]], list[tuple[Any, ...]]]:
+    def _trace(self) -> tuple[list[dict[str, Any]], list[tuple[Any, ...]] | None]:
         if self.raw_trace is not None:
             return self.raw_trace
+        return self._again
+
+    @cached_property
+    def _again(self) -> tuple[list[dict[str, Any]], list[tuple[Any, ...]]]:
+        """The whole trace, from another run."""
         again = self.target.execute(self.program, self.era, self.quirks, trace=True)
         if again.violation != self.violation:  # the one promise that everything else rests on
             raise RuntimeError(
@@ -471,7 +479,9 @@ class Result:
                 f"{again.violation}: the model is not deterministic"
             )
         assert again.raw_trace is not None
-        return again.raw_trace
+        steps, events = again.raw_trace
+        assert events is not None
+        return steps, events
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -484,7 +494,8 @@ class Result:
     @cached_property
     def events(self) -> tuple[Event, ...]:
         """Everything that happened to an object, in order."""
-        return tuple(Event(*event) for event in self._trace[1])
+        events = self._trace[1]
+        return tuple(Event(*event) for event in (self._again[1] if events is None else events))
 
     @property
     def known(self) -> Known | None:

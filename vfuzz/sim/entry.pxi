@@ -92,8 +92,18 @@ cdef uint32_t fnv1a32(const uint8_t* data, size_t size) noexcept nogil:
     return h ^ (h >> 15)
 
 
+cdef dict _texts = {}           # by address: of literals, of which a trace names few many times
+
+
 cdef str _text(const char* s):
-    return "" if s == NULL else s.decode("ascii")
+    """A literal as text, the same object each time."""
+    if s == NULL:
+        return ""
+    address = <uintptr_t>s
+    text = _texts.get(address)
+    if text is None:
+        text = _texts[address] = s.decode("ascii")
+    return text
 
 
 cdef dict _violation_dict():
@@ -115,11 +125,11 @@ def _require_schema():
         SCHEMA_C = <const vf_schema*>PyCapsule_GetPointer(_capsule, "vf_schema")
 
 
-def execute(bytes data, int era, object quirks=0, bint trace=False):
+def execute(bytes data, int era, object quirks=0, bint trace=False, bint events=True):
     """Run one program (binary form) in `era` with the quirk bit mask; returns the raw result dict.
 
-    Keys: violation (dict or None), n_ops; with trace also steps and events. Same arguments, same
-    result, in every process and build.
+    Keys: violation (dict or None), n_ops; with trace also steps and, unless they are not wanted,
+    events. Same arguments, same result, in every process and build.
     """
     _require_schema()
     cdef uint64_t lo = quirks & 0xFFFFFFFFFFFFFFFF
@@ -136,6 +146,7 @@ def execute(bytes data, int era, object quirks=0, bint trace=False):
         for i in range(W.n_obs):
             steps[W_obs[i].op + 1]["obs"].append((_text(W_obs[i].name), W_obs[i].value))
         result["steps"] = steps
+    if trace and events:
         result["events"] = [
             (W_events[i].op, _text(W_events[i].what), _text(W_events[i].obj), W_events[i].obj_id,
              W_events[i].a, W_events[i].b, _text(W_events[i].site))

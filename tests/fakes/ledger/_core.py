@@ -111,12 +111,16 @@ class _Run:
         self.events.append((op, what, "page", number, 0, count, site))
 
 
-def execute(data: bytes, era: int, quirks: int = 0, trace: bool = False) -> dict[str, Any]:
+def execute(
+    data: bytes, era: int, quirks: int = 0, trace: bool = False, events: bool = True
+) -> dict[str, Any]:
     run = _Run(data, era, quirks)
     violation = run.run()
     out: dict[str, Any] = {"violation": violation, "n_ops": len(run.program.ops)}
     if trace:
-        out.update(steps=run.steps, events=run.events, events_dropped=0)
+        out.update(steps=run.steps)
+    if trace and events:
+        out.update(events=run.events, events_dropped=0)
     return out
 
 

@@ -405,10 +405,11 @@ def project(
     if said["memory"] != "none":
         order = "scattered" if said["memory"] == "scattered" else "contiguous"
         before.append(memory.map(0, 64, said["memory"] == "shared", False, order, 0, 0))
-    result = program.target.execute(program, era, quirks, trace=True)
+    faults = any(call.fail is not None for call in calls)
+    result = program.target.execute(program, era, quirks, trace=True, events=faults)
     assert result.raw_trace is not None
     script = _script(_core.guest_script()) if rings else {}
-    fired = {event[0] for event in result.raw_trace[1] if event[1] == "fault"}
+    fired = {event[0] for event in result.raw_trace[1] or () if event[1] == "fault"}
     known = {step["op"]: dict(step["obs"]) for step in result.raw_trace[0]}
     end = _end(calls, known, result.violation, script)
     cut = None

@@ -32,11 +32,7 @@ cdef cold_void observe_reset() noexcept nogil:
 
 cdef uint32_t crc_bytes(uint32_t crc, const uint8_t* bytes, int n) noexcept nogil:
     """A CRC-32, and behind what it is of `n` bytes."""
-    cdef int i
-    crc = ~crc
-    for i in range(n):
-        crc = crc_byte(crc, bytes[i])
-    return ~crc
+    return ~crc_many(~crc, bytes, <uint32_t>n)
 
 
 cdef uint32_t crc_pieces(uint32_t crc, int n, bint* unknown) noexcept nogil:

@@ -314,15 +314,13 @@ cdef enum:
 
 cdef uint32_t page_crc(int f, uint32_t key) noexcept nogil:
     """CRC-32 of a frame's bytes that begins with `key`; 0 for a page of zeros."""
-    cdef uint32_t c = ~key, any = 0, i
     cdef const uint8_t* bytes
     if mm_frames[f].bytes == 0:
         return 0
     bytes = &mm_bytes[mm_frames[f].bytes][0]
-    for i in range(PAGE_SIZE):
-        any |= bytes[i]
-        c = crc_byte(c, bytes[i])
-    return ~c if any else 0
+    if bytes[0] == 0 and memcmp(bytes, bytes + 1, PAGE_SIZE - 1) == 0:
+        return 0
+    return ~crc_many(~key, bytes, PAGE_SIZE)
 
 
 cdef cold_void contents_slow(int limit) noexcept nogil:

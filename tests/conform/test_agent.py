@@ -19,14 +19,21 @@ PAGE = agent.PAGE
 class Turns:
     """Nobody else is there."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: agent.Calls) -> None:
+        self.calls = calls
         self.rests = 0
 
     def mine(self) -> None:
         pass
 
-    def rest(self) -> None:
+    def rest(self, first: int | None = None) -> bool:
+        if first is not None:
+            self.calls.group(first)
+        self.calls.flush()
+        if first is not None and self.calls.failed(first, self.calls.n):
+            return False
         self.rests += 1
+        return True
 
 
 @pytest.fixture
@@ -54,9 +61,15 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 def _driver(process: agent.Process) -> agent.Driver:
-    driver = agent.Driver(Turns())
+    driver = agent.Driver(Turns(process.calls))
     driver.begin(process, 8, False, True)
     return driver
+
+
+def _end(driver: agent.Driver) -> dict[str, int]:
+    note = driver.end()
+    driver.calls.flush()
+    return driver.ended(note)
 
 
 def test_stores_cross_pages_and_are_all_or_nothing(process: agent.Process):
@@ -94,8 +107,27 @@ def test_contents_are_the_pages_by_number(process: agent.Process, kept: int):
     assert (ret, contents) == (0, (first + second) & 0xFFFFFFFF)
     assert driver.turns.rests == 1
     assert driver.do([("kick", 2, None), ("kick", 2, None)], process)[0] == 0
-    assert driver.end() == {"contents": contents, "e0": 0, "e1": 0, "e2": 2}
-    assert driver.end() == {"contents": 0, "e0": 0, "e1": 0, "e2": 0}
+    assert _end(driver) == {"contents": contents, "e0": 0, "e1": 0, "e2": 2}
+    assert _end(driver) == {"contents": 0, "e0": 0, "e1": 0, "e2": 0}
+
+
+def test_the_device_does_not_work_behind_what_failed(process: agent.Process, kept: int):
+    driver = _driver(process)
+    driver.do([("store", PAGE, b"x")], process)
+    rests = driver.turns.rests
+    entries = [("call", 0, ("close_fd", 100_000)), ("run", 0, None)]
+    assert driver.do(entries, process) == (-errno.EBADF, [], None)
+    assert driver.turns.rests == rests
+
+
+def test_the_devices_turn_is_passed_over_behind_a_call_that_failed(process: agent.Process):
+    calls = process.calls
+    with open(os.devnull, "rb") as file:
+        turns = agent.Turns.__new__(agent.Turns)
+        turns.calls, turns.load, turns.last = calls, file.fileno(), ctypes.create_string_buffer(4)
+        first = calls.add(agent.SYS_CLOSE, 100_000)
+        assert not turns.rest(first)
+    assert [calls.ret(i) for i in range(first, calls.n)] == [-errno.EBADF] + [agent.UNDONE] * 3
 
 
 def test_with_user_addresses_contents_are_what_the_process_sees(process: agent.Process):

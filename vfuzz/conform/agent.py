@@ -61,6 +61,7 @@ SETTING = struct.Struct("<64s64s")
 DO = 3 << 30 | CALLS_HEADER.size << 16 | ord("C") << 8 | 1
 SET = 3 << 30 | SETTING.size << 16 | ord("C") << 8 | 2
 UNDONE = 1 << 40
+RECORD_MAX = 8192  # of the kernel's log
 CALLS_MAX, CALLS_SPARE = 8192, 4400  # a mapping may be a call for each page
 DATA_PAGES, DATA_SPARE = 1024, 1 << 20
 RLIMIT_MEMLOCK, NO_LIMIT = 8, (1 << 64) - 1
@@ -148,6 +149,13 @@ class Calls:
     def ret(self, i):
         """What a call returned; UNDONE: it was passed over."""
         return self.rets[i * 8 + 7]
+
+    def failed(self, first, last):
+        """The first error among calls, or 0."""
+        for ret in self.rets[first * 8 + 7 : last * 8 : 8]:
+            if ret < 0:
+                return ret
+        return 0
 
     def group(self, first):
         """Of the calls from `first` on the first that fails ends all of them."""
@@ -476,17 +484,25 @@ class Turns:
     def mine(self):
         self.calls.add(SYS_SCHEDULER, 0, os.SCHED_FIFO, ctypes.addressof(self.first))
 
-    def rest(self):
-        """Until nobody but the agent has anything to do."""
-        self.calls.add(SYS_SCHEDULER, 0, os.SCHED_IDLE, ctypes.addressof(self.last))
-        text = self.calls.room(64)
-        while True:
-            self.calls.add(SYS_YIELD)
-            i = self.calls.add(SYS_PREAD, self.load, text, 64)
-            self.calls.flush()
-            if b" 1/" in self.calls.got(text, self.calls.ret(i)):
-                break
-            self.calls.n = self.calls.done = i - 1  # the same two again
+    def rest(self, first=None):
+        """Until nobody but the agent has anything to do; what is written down comes before. first:
+        one of that, from which on a call that fails ends all: was there none?"""
+        calls = self.calls
+        calls.add(SYS_SCHEDULER, 0, os.SCHED_IDLE, ctypes.addressof(self.last))
+        text = calls.room(64)
+        calls.add(SYS_YIELD)
+        i = calls.add(SYS_PREAD, self.load, text, 64)
+        if first is not None:
+            calls.group(first)
+        calls.flush()
+        if first is not None and calls.failed(first, calls.n):
+            return False
+        while b" 1/" not in calls.got(text, calls.ret(i)):
+            calls.n = calls.done = i - 1  # the same two again
+            calls.add(SYS_YIELD)
+            calls.add(SYS_PREAD, self.load, text, 64)
+            calls.flush()
+        return True
 
 
 class Driver:
@@ -552,9 +568,9 @@ class Driver:
             elif kind == "kick":
                 calls.add(SYS_WRITE, KEPT + at, ctypes.addressof(self.KICK), 8)
             elif kind == "run":
-                if self.wait(first):
+                if not self.turns.rest(first):
                     break
-                self.turns.rest()
+                self.process.mapped = False
                 self.turns.mine()
                 contents = self.contents(CONTENTS_FEW)[0]
             elif kind == "call":
@@ -575,20 +591,12 @@ class Driver:
         self.calls.group(first)
         self.calls.flush()
         self.process.mapped = False
-        return self.failed(first, self.calls.n)
-
-    def failed(self, first, last):
-        """The first error among calls, or 0."""
-        for i in range(first, last):
-            ret = self.calls.ret(i)
-            if ret < 0:
-                return ret
-        return 0
+        return self.calls.failed(first, self.calls.n)
 
     def answer(self, note):
         """(ret, loads, contents), after flush()."""
         first, last, failed, loads, contents = note
-        ret = self.failed(first, last) or failed
+        ret = self.calls.failed(first, last) or failed
         got = [self.calls.got(at, n) for i, at, n in loads if not self.calls.ret(i)]
         return (ret, got, contents)
 
@@ -623,10 +631,10 @@ class Driver:
                 yield where[upage], 1, upage
 
     def end(self):
-        """Leave the memory clean, the eventfds at 0: {"contents", "e0", "e1", "e2"}."""
+        """Leave the memory clean, the eventfds at 0, with what is written down: what ended()
+        needs."""
         self.turns.rest()
-        seen = {}
-        seen["contents"], pages = self.contents(len(self.process.pool))
+        contents, pages = self.contents(len(self.process.pool))
         if self.va:
             for file in range(FILES, FILES + FILES_N):
                 os.ftruncate(file, 0)
@@ -638,7 +646,12 @@ class Driver:
         first = self.calls.n
         for i in range(EVENTFDS):
             self.calls.add(SYS_READ, KEPT + i, at + 8 * i, 8)
-        self.calls.flush()
+        return first, at, contents
+
+    def ended(self, note):
+        """{"contents", "e0", "e1", "e2"}, after flush()."""
+        first, at, contents = note
+        seen = {"contents": contents}
         for i in range(EVENTFDS):
             there = self.calls.ret(first + i) == 8
             count = self.calls.got(at + 8 * i, 8) if there else b""
@@ -740,16 +753,19 @@ class Machine:
             counts.append(int(text[at : text.index(b"\n", at)]))
         return counts[0] - counts[1]
 
-    def log(self):
+    def log(self, record=b""):
+        """Lines of the kernel's log. record: one that was read before."""
         lines = []
         while True:
+            if record:
+                text = record.decode(errors="replace")
+                lines.append(text.split(";", 1)[-1].split("\n", 1)[0])
             try:
-                record = os.read(self.kmsg, 8192).decode(errors="replace")
+                record = os.read(self.kmsg, RECORD_MAX)
             except BlockingIOError:
                 return lines
             except OSError:  # EPIPE: the ring ran over
-                continue
-            lines.append(record.split(";", 1)[-1].split("\n", 1)[0])
+                record = b""
 
     def parameter(self, name, value):
         """Set a module's parameter; was it another one? The modules read it whenever a node is
@@ -864,9 +880,11 @@ class Machine:
         memory = None if child or program["memory"] else program["before"]
         if memory is None or memory != self.memory:
             for process in both:
-                process.do(("forget",))
+                process.note(("forget",)) if process is parent else process.do(("forget",))
                 for action in program["before"]:
-                    process.do(action)
+                    process.note(action) if process is parent else process.do(action)
+            if child or vduse is not None:
+                self.calls.flush()
         self.memory = memory
         base = self.pinned
         guest = program["guest"]
@@ -880,16 +898,17 @@ class Machine:
             parent.note(("open",))  # it may be open
             parent.note(("ioctl", *program["restore"]))
         self.calls.add(SYS_CLOSE, NODE)
-        end = self.driver.end() if guest is not None else {}
+        end = self.driver.end() if guest is not None else None
         if guest is not None and guest[1]:
             self.memory = None
-        left = self.clean(both, base, program["closes"])
+        left, log = self.clean(both, base, program["closes"])
         if vduse is not None:
             self.vduse.end()
             self.pinned = self.pins()
-        log = self.log()
+            log += self.log()
+        seen = self.driver.ended(end) if guest is not None else {}
         self.calls.clear()
-        return (made, answers, left, log, end)
+        return (made, answers, left, log, seen)
 
     def steps(self, steps, parent, child, base):
         """What each of them answered. What the next depends on is waited for, nothing else."""
@@ -952,25 +971,34 @@ class Machine:
         return answer
 
     def clean(self, both, base, closes):
-        """What is left behind when all is closed: (charged pages, pins). closes: the eventfds."""
+        """What is left behind when all is closed, with what is written down: (charged pages, pins),
+        and the lines of the log. closes: the eventfds."""
         if self.memory is None:
-            for process in reversed(both):
+            for process in both[1:]:
                 process.do(("forget",))
-        self.calls.flush()
+            self.parent.note(("forget",))
+        if closes or self.removal is not None:
+            self.calls.flush()
         if closes:
             self.open_eventfds()
         if self.removal is not None:
             self.removed()
         first = self.calls.add(PINS)
         self.calls.add(PINNED)
+        record = self.calls.room(RECORD_MAX)
+        self.calls.add(SYS_READ, self.kmsg, record, RECORD_MAX)
         self.calls.flush()
+        n = self.calls.ret(first + 2)
+        # mostly there is none
+        log = [] if n == -errno.EAGAIN else self.log(self.calls.got(record, max(n, 0)))
         self.pinned = self.calls.ret(first)
         pinned = self.calls.ret(first + 1)
         if (pinned, self.pinned) != (0, base) and (pinned, self.pinned) != (
             self.parent.pinned(), self.pins()
         ):  # fmt: skip
             raise OSError(errno.EINVAL, "the module and /proc say different numbers of pins")
-        return (pinned + sum(process.pinned() for process in both[1:]), self.pinned - base)
+        left = (pinned + sum(process.pinned() for process in both[1:]), self.pinned - base)
+        return left, log
 
     # ---- the line ----
 

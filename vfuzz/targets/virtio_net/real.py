@@ -274,7 +274,8 @@ def effective(program: Program, era: str) -> tuple[Program, list[str], list[str]
     if len(ops) <= schema.max_ops:
         n = len(ops)
     data = ProgramData(tuple(boot[name] for name in names), tuple(ops[:n]))
-    return program.target.program(data), how[:n], shown[:n]
+    # its arguments are looked at when it is encoded, to be executed
+    return type(program)(program.target, data), how[:n], shown[:n]
 
 
 def _hashes(machine: Machine, boot: Mapping[str, int]) -> bool:
@@ -529,7 +530,8 @@ def _state(answer: Any) -> dict[str, int]:
                                          stats[m * q : m * q + m])  # fmt: skip
         seen |= there
         whole = whole and complete
-        sums = [a + b for a, b in zip(sums, its, strict=True)]
+        if its:
+            sums = [a + b for a, b in zip(sums, its, strict=True)]
     if whole:
         seen |= zip(_SUMS, sums, strict=True)
     return seen
@@ -540,7 +542,7 @@ def _of_queue(
     q: int, values: tuple[int, ...], stats: tuple[int | None, ...]
 ) -> tuple[dict[str, int], bool, list[int]]:
     """What is there of a queue, which mostly is as it was; whether ethtool says all of it; its part
-    of the sums."""
+    of the sums, empty where it has none."""
     seen: dict[str, int | None] = dict(zip(_NAMES_OF[q], (*values, *stats), strict=False))
     for kind in ("rx", "tx"):
         for name in ("packets", "bytes"):  # 6.12 tells them apart from the others
@@ -552,7 +554,7 @@ def _of_queue(
     complete = not (seen[f"rx{q}_lens"] and seen.get("xdp_drops") is None)
     sums = [seen.pop(name, None) or 0 for name in _SUMS]
     there = {name: value for name, value in seen.items() if value is not None and value != _NONE}
-    return there, complete, sums
+    return there, complete, sums if any(sums) else []
 
 
 def _packets(got: tuple[int, int, int]) -> dict[str, int]:

@@ -15,8 +15,8 @@ usage: ./do WORD [ARGUMENTS]
     test-quality  is every catalogued bug found again, from nothing, five times? Hours
     asan          the corpus and 200,000 executions under AddressSanitizer and UBSan (needs clang)
     smoke         a short campaign on every target
-    smoke-kernel  500 programs of each target on the real kernel, which is built first, and the
-                  tests that need one
+    smoke-kernel  500 programs of each target on two real kernels, which are built first, one of
+                  them with kmemleak, and the tests that need them
     lint          ruff and cython-lint
     bench         speed, as ratios to an empty target
     build         set up, then build KIND ...: fuzz (the default), plain, asan, annotate
@@ -94,11 +94,15 @@ smoke)
 smoke-kernel)
     set_up --group test fuzz
     kernel=$("$bin/vfuzz" kernel build 6.1)
+    # The other series, and with it the search for what a kernel loses.
+    leaks=$("$bin/vfuzz" kernel build 6.12 --kmemleak)
     for target in $("$bin/python" -c 'import vfuzz; from importlib.util import find_spec; print(
         *(t.name for t in vfuzz.targets() if find_spec(t.package.__name__ + ".real")))'); do
-        "$bin/vfuzz" conform "$target" --kernel "$kernel" --generate 500 "$@"
+        for each in "$kernel" "$leaks"; do
+            "$bin/vfuzz" conform "$target" --kernel "$each" --generate 500 "$@"
+        done
     done
-    VFUZZ_TEST_KERNELS=$kernel exec "$bin/python" -m pytest -m kernel
+    VFUZZ_TEST_KERNELS=$kernel,$leaks exec "$bin/python" -m pytest -m kernel
     ;;
 lint)
     set_up --group dev

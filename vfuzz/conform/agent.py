@@ -490,19 +490,18 @@ class Turns:
         calls = self.calls
         calls.add(SYS_SCHEDULER, 0, os.SCHED_IDLE, ctypes.addressof(self.last))
         text = calls.room(64)
-        calls.add(SYS_YIELD)
-        i = calls.add(SYS_PREAD, self.load, text, 64)
-        if first is not None:
-            calls.group(first)
-        calls.flush()
-        if first is not None and calls.failed(first, calls.n):
-            return False
-        while b" 1/" not in calls.got(text, calls.ret(i)):
-            calls.n = calls.done = i - 1  # the same two again
+        while True:
             calls.add(SYS_YIELD)
-            calls.add(SYS_PREAD, self.load, text, 64)
+            i = calls.add(SYS_PREAD, self.load, text, 64)
+            if first is not None:
+                calls.group(first)
             calls.flush()
-        return True
+            if first is not None and calls.failed(first, calls.n):
+                return False
+            if b" 1/" in calls.got(text, calls.ret(i)):
+                return True
+            first = None
+            calls.n = calls.done = i - 1  # the same two again
 
 
 class Driver:

@@ -13,7 +13,6 @@ stops answering, or ends, is killed with all its processes: each has a process g
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import marshal
 import os
 import select
@@ -28,6 +27,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from vfuzz.conform import agent
 from vfuzz.errors import Error
 
@@ -36,8 +37,6 @@ __all__ = ["Guest", "GuestDied", "GuestFailed", "GuestSpent"]
 BOOT_MAX_S = 60.0
 PROGRAM_MAX_S = 20.0  # without a sign of life
 LOG_TAIL_MAX = 8_000  # characters of its log that a report keeps
-
-_libc = ctypes.CDLL(None)
 
 
 class GuestFailed(Error):
@@ -72,7 +71,7 @@ class GuestSpent(Exception):
 
 def _processor() -> int:
     """Where this process is."""
-    return _libc.sched_getcpu()
+    return psutil.Process().cpu_num()
 
 
 def _group(leader: int) -> list[int]:

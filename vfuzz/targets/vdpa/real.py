@@ -409,7 +409,8 @@ def project(
     result = program.target.execute(program, era, quirks, trace=True, events=faults)
     assert result.raw_trace is not None
     script = _script(_core.guest_script()) if rings else {}
-    fired = {event[0] for event in result.raw_trace[1] or () if event[1] == "fault"}
+    events = result.raw_trace[1] if faults else []
+    fired = {event[0] for event in events if event[1] == "fault"}
     known = {step["op"]: dict(step["obs"]) for step in result.raw_trace[0]}
     end = _end(calls, known, result.violation, script)
     cut = None

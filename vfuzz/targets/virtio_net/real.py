@@ -297,7 +297,7 @@ def project(program: Program, era: str, quirks: tuple[str, ...] = ()) -> Shown:
         # a failure that does not happen, nothing having been there that could fail, is none
         asked = program.target.execute(program, era, quirks, trace=True)
         assert asked.raw_trace is not None
-        fired = {event[0] for event in asked.raw_trace[1] or () if event[1] == "fault"}
+        fired = {event[0] for event in asked.raw_trace[1] if event[1] == "fault"}
         ops = tuple(
             op if i in fired else replace(op, fail=None) for i, op in enumerate(program.data.ops)
         )
@@ -368,7 +368,7 @@ def _asked_again(ran: Any, calls: Sequence[Step], how: list[str], at: int) -> bo
     work = next(i for i in range(at, last) if calls[i].name == "work")
     return any(
         work <= event[0] <= last
-        for event in ran.raw_trace[1] or ()
+        for event in ran.raw_trace[1]
         if event[1:3] == ("schedule", "work")
     )
 
